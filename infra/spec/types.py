@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shared pieces of the model: the frozen base and the word shapes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=32)]
+PlanId = Annotated[str, StringConstraints(pattern=r"^[a-z]+\.[a-z]+(-[a-z]+)*$")]
+AlertName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]+$")]
+Domain = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]*[A-Za-z0-9]$")]
+Package = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+
+
+class Frozen(BaseModel):
+    """Base of every part of the description: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _calendar(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9*,.:/~ -]+", value) or ":" not in value:
+        raise ValueError("must be a systemd calendar with a time, like '*-*-* 03:20:00'")
+    return value
+
+
+Calendar = Annotated[str, AfterValidator(_calendar)]
+
+
+class Text(Frozen):
+    """A text of the site in both languages."""
+
+    en: str
+    zh: str
+
+
+def plain(model: BaseModel) -> dict[str, Any]:
+    """Return a model as plain data for inventories and JSON."""
+    return model.model_dump(mode="json")
