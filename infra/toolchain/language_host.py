@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ ALREADY_SHOWN = 32
 
 RUNNER = Path(__file__).with_name("program_runner.py")
 MESSAGE_LIMIT = 400 * 1024 * 1024  # the engine's own limit: a plan may carry large file assets
+_PARENT_CHECK_SECONDS = 1.0  # a killed CLI cannot tell its plugins to end
 _STOP_GRACE_SECONDS = 3.0  # the engine kills a plugin 5 s after SIGINT
 
 
@@ -177,7 +179,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
 
 def serve(engine: str) -> None:
-    """Serve until the engine asks the process to end by SIGINT or SIGTERM.
+    """Serve until the engine asks the process to end by SIGINT or SIGTERM, or is gone.
 
     The first line on standard output is the port, as the engine expects; program output follows it.
     """
@@ -195,7 +197,9 @@ def serve(engine: str) -> None:
     signal.signal(signal.SIGTERM, end)
     server.start()
     print(port, flush=True)
-    ended.wait()
+    cli = os.getppid()
+    while not ended.wait(_PARENT_CHECK_SECONDS) and os.getppid() == cli:
+        pass
     host.stop()
     server.stop(grace=None)
 

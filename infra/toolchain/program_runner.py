@@ -56,11 +56,21 @@ def run(message: dict[str, Any]) -> int:
             pulumi.log.error(f"the engine refused a call: {error.details()}")
         return ALREADY_SHOWN
     except Exception:  # the program is the user's: whatever it raises belongs into the engine's output
-        pulumi.log.error("the program failed:\n" + traceback.format_exc())
+        pulumi.log.error("the program failed:\n" + program_traceback(sys.exc_info()[1]))
         return ALREADY_SHOWN
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
     return 0
+
+
+def program_traceback(error: BaseException | None) -> str:
+    """Format an exception without the frames of this runner and of the SDK that called the program."""
+    if error is None:
+        return ""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_name != "<module>":
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
 
 
 def _execute(path: Path) -> None:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Second half of `make setup`: virtual environment, Pulumi CLI, private state.
+
+Every step looks at the real thing first and does nothing when it is right, so that set-up can be called by every
+other target and continues after an interrupt. Standard library only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from infra.toolchain import private_state, pulumi_cli, venv
+from infra.toolchain.errors import ToolchainError
+from infra.toolchain.paths import Paths
+
+
+def say(text: str) -> None:
+    """Print one line of progress."""
+    print(f"setup: {text}", flush=True)
+
+
+@contextmanager
+def _alone(paths: Paths) -> Iterator[None]:
+    """Let a second set-up of the same checkout wait for the first."""
+    paths.tools.mkdir(exist_ok=True)
+    with (paths.tools / "setup.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another set-up is running in this checkout; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Bring the checkout's tools in order; return an exit code of the project's table."""
+    paths = Paths()
+    try:
+        with _alone(paths):
+            venv.ensure(paths, say)
+            pulumi_cli.ensure(paths, say)
+            private_state.ensure(paths, say)
+    except ToolchainError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("setup: interrupted; run it again, it goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
