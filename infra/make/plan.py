@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `make up` and `make down` are about to change on this machine, said before they do it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.spec import Platform
+
+# Measured by `make bench AREA=foundation` on 2 cores; shown as an expectation, never used to decide anything.
+MINUTES_COLD, MINUTES_WARM = 14, 6
+MEMORY_PER_HOST_MIB = 300
+DISK_BASE_GIB, DISK_PER_HOST_GIB = 3, 0.5
+
+
+def up_plan(platform: Platform) -> list[str]:
+    """Return the lines that `make up` prints before it acts."""
+    name, network = platform.name, platform.environment.network
+    if platform.environment.substrate != "lab":
+        return [
+            f"generate secrets for {name} and keep them encrypted in .state/",
+            f"configure {len(platform.hosts)} hosts over SSH: {', '.join(platform.hosts)}",
+        ]
+    hosts = len(platform.hosts)
+    data = sum({v.name: v.size_gib for h in platform.hosts.values() for v in h.volumes}.values())
+    return [
+        f"bridge pl-{name} with {network.gateway} and subnet {network.subnet}; nftables table perennial_{name}",
+        f"{hosts} systemd hosts in cgroups of their own: {', '.join(platform.hosts)}",
+        f"images, volumes and mounts in /var/lib/perennial, about {DISK_BASE_GIB + hosts * DISK_PER_HOST_GIB:.0f} GiB"
+        f" ({data} GiB of data volumes at most, grown as they fill)",
+        f"about {hosts * MEMORY_PER_HOST_MIB / 1024:.0f} GiB of memory; package cache on port 3143, in /var/cache/perennial",
+        f"about {MINUTES_WARM} minutes, {MINUTES_COLD} where nothing is cached",
+        f"to undo: make down{'' if name == 'lab' else f' ENV={name}'}",
+    ]
+
+
+def down_plan(platform: Platform) -> list[str]:
+    """Return the lines that `make down` prints before it acts."""
+    name = platform.name
+    return [
+        f"end and remove the hosts {', '.join(platform.hosts)} with everything on them",
+        f"remove the data volumes, secrets, bridge pl-{name} and nftables table perennial_{name}",
+        "kept: .venv, .tools, and downloaded packages in /var/cache/perennial",
+    ]
