@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gets a Go compiler that is new enough, and builds with it. Standard library only.
 
-Debian 13's compiler fetches the toolchain that a module asks for by itself. Debian 12's (1.19) is older than that
-ability, but it can download Go modules and check them against the checksum database, and toolchains are published as
-modules: so it downloads the newer toolchain, and nothing has to be added to the machine's package sources.
+Debian 13's compiler fetches the toolchain that a module asks for by itself. Debian 12's (1.19) is older than
+that ability, but it can download Go modules and check them against the checksum database, and toolchains are
+published as modules: so it downloads the newer toolchain, and no package source is added to the machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def parse_version(text: str) -> tuple[int, ...] | None:
-    """Return the version in what `go version` prints (``go version go1.24.4 linux/amd64``); None if there is none."""
+    """Return the version in what `go version` prints (``go version go1.24.4 …``); None for none."""
     found = re.search(r"\bgo(\d+)\.(\d+)(?:\.(\d+))?", text)
     return tuple(int(part or 0) for part in found.groups()) if found else None
 
@@ -42,7 +42,9 @@ def version_of(binary: str | Path) -> tuple[int, ...] | None:
     """Ask a compiler for its own version; None when it does not run."""
     local = {**os.environ, "GOTOOLCHAIN": "local"}
     try:
-        done = subprocess.run([str(binary), "version"], capture_output=True, text=True, timeout=60, check=False, env=local)
+        done = subprocess.run(
+            [str(binary), "version"], capture_output=True, text=True, timeout=60, check=False, env=local
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return parse_version(done.stdout)
@@ -50,21 +52,23 @@ def version_of(binary: str | Path) -> tuple[int, ...] | None:
 
 def _install_debian(say: Callable[[str], None]) -> str:
     if os.geteuid() != 0:
-        raise ConfigurationError("a Go compiler is needed to build the Pulumi CLI; run as root: apt-get install golang-go")
+        raise ConfigurationError("building the Pulumi CLI needs Go; run as root: apt-get install golang-go")
     say("installing with apt-get: golang-go (to undo later: apt-get purge golang-go)")
     for arguments in (["update"], ["install", "-y", "--no-install-recommends", "golang-go"]):
         command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", *arguments]
         noninteractive = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         if subprocess.run(command, env=noninteractive, stdin=subprocess.DEVNULL, check=False).returncode:
-            raise ToolchainError("golang-go could not be installed; run: apt-get update; apt-get install golang-go")
+            raise ToolchainError(
+                "golang-go could not be installed; run: apt-get update; apt-get install golang-go"
+            )
     return "/usr/bin/go"
 
 
 def unpack_toolchain(archive: Path, prefix: str, target: Path) -> None:
     """Unpack a toolchain module into `target`, which must not exist.
 
-    A module archive can carry neither execute permissions nor nested ``go.mod`` files, so the toolchain's programs come
-    without the former, and the latter are called ``_go.mod``; both are put right here, as newer `go` commands do.
+    A module archive can carry neither execute permissions nor nested ``go.mod`` files: the toolchain's programs
+    come without the former, and the latter are called ``_go.mod``. Both are put right here, as newer `go` do.
 
     Args:
         archive: The module's zip file, already checked against the checksum database.
@@ -87,7 +91,9 @@ def unpack_toolchain(archive: Path, prefix: str, target: Path) -> None:
 def _fetch_toolchain(paths: Paths, old: str, say: Callable[[str], None]) -> str:
     machine = _MACHINES.get(platform.machine())
     if machine is None:
-        raise ConfigurationError(f"no Go toolchain is known for {platform.machine()}; install Pulumi 3.220 or later by hand")
+        raise ConfigurationError(
+            f"no Go toolchain is known for {platform.machine()}; install Pulumi 3.220 or later by hand"
+        )
     target = paths.tools / "go"
     if version_of(target / "bin" / "go") == NEEDED:
         return str(target / "bin" / "go")
@@ -96,9 +102,13 @@ def _fetch_toolchain(paths: Paths, old: str, say: Callable[[str], None]) -> str:
     with tempfile.TemporaryDirectory(dir=paths.tools) as scratch:
         environment = {**os.environ, "GOMODCACHE": f"{scratch}/cache", "GOFLAGS": "-modcacherw"}
         command = [old, "mod", "download", "-json", f"golang.org/toolchain@{version}"]
-        done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=scratch, env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
-            raise ToolchainError(f"the Go toolchain could not be fetched: {done.stderr.strip() or done.stdout.strip()}")
+            raise ToolchainError(
+                f"the Go toolchain could not be fetched: {done.stderr.strip() or done.stdout.strip()}"
+            )
         part = Path(scratch) / "go"
         unpack_toolchain(Path(json.loads(done.stdout)["Zip"]), f"golang.org/toolchain@{version}", part)
         if target.exists():
@@ -132,4 +142,6 @@ def build(compiler: str, module: Path, binary: Path, version: str) -> None:
     own = {key: value for key, value in os.environ.items() if key not in {"GOROOT", "GOFLAGS"}}
     environment = {**own, "GOTOOLCHAIN": "auto", "GOWORK": "off", "CGO_ENABLED": "0"}
     if subprocess.run(command, cwd=module, env=environment, stdin=subprocess.DEVNULL, check=False).returncode:
-        raise ToolchainError("the Pulumi CLI could not be built; the lines above say why. Run again: make setup")
+        raise ToolchainError(
+            "the Pulumi CLI could not be built; the lines above say why. Run again: make setup"
+        )

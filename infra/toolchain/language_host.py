@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pulumi language host for Python, over the gRPC stubs that the Pulumi SDK itself ships.
 
-The official host is a Go program that comes with Pulumi's own installer and with nothing else. A CLI that was
-built from Go modules therefore has none; this module serves the calls that preview, up, refresh, destroy, import,
-about and install make (protocol: ``pulumi/language.proto``). The executable ``pulumi-language-python`` beside the
-CLI starts it.
+The official host is a Go program that comes with Pulumi's own installer and with nothing else. A CLI that
+was built from Go modules therefore has none; this module serves the calls that preview, up, refresh, destroy,
+import, about and install make (protocol: ``pulumi/language.proto``). The executable beside the CLI,
+``pulumi-language-python``, starts it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from types import FrameType
 import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+log = logging.getLogger(__name__)
 
 ALREADY_SHOWN = 32
 """Exit code of the program runner: failed, and the user has already been told why."""
@@ -97,9 +99,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self._engine = request.engine_address
         return language_pb2.LanguageHandshakeResponse()
 
-    def GetPluginInfo(
-        self, request: empty_pb2.Empty, context: grpc.ServicerContext
-    ) -> plugin_pb2.PluginInfo:
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Report the SDK's version as the host's version."""
         return plugin_pb2.PluginInfo(version=metadata.version("pulumi"))
 
@@ -162,7 +162,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         try:
             child.communicate(message)
         except BrokenPipeError:
-            logging.debug("the program runner ended before it had read its message")
+            log.debug("the program runner ended before it had read its message")
         return child.wait()
 
     def stop(self) -> None:
@@ -184,13 +184,13 @@ def serve(engine: str) -> None:
     The first line on standard output is the port, as the engine expects; program output follows it.
     """
     host = LanguageHost(engine)
-    limits = [("grpc.max_receive_message_length", MESSAGE_LIMIT), ("grpc.max_send_message_length", MESSAGE_LIMIT)]
+    limits = [(f"grpc.max_{way}_message_length", MESSAGE_LIMIT) for way in ("receive", "send")]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=limits)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")
     ended = threading.Event()
 
-    def end(signum: int, frame: FrameType | None) -> None:
+    def end(_signum: int, _frame: FrameType | None) -> None:
         ended.set()
 
     signal.signal(signal.SIGINT, end)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the tools and the private state of a checkout lie. Standard library only: set-up runs before the libraries."""
+"""Where a checkout's tools and private state lie. Standard library only: set-up runs before the libraries."""
 
 from __future__ import annotations
 

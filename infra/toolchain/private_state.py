@@ -35,7 +35,7 @@ def ensure(paths: Paths, say: Callable[[str], None]) -> None:
     """Make the backend's folder and, once, the passphrase.
 
     Raises:
-        KeyMissingError: When stacks exist and the passphrase is gone: another one could not read their secrets.
+        KeyMissingError: When stacks exist and the passphrase is gone: another could not read their secrets.
     """
     paths.backend.mkdir(parents=True, exist_ok=True)
     paths.state.chmod(PRIVATE_FOLDER)
@@ -48,8 +48,8 @@ def ensure(paths: Paths, say: Callable[[str], None]) -> None:
     if known:
         raise KeyMissingError(
             f"{paths.passphrase} is missing, and the secrets of {', '.join(known)} are encrypted with it.\n"
-            f"Restore that file from where you keep it. If it is lost, the state is lost with it: take the labs down "
-            f"(make down), remove {paths.backend} and run: make setup"
+            f"Restore that file from where you keep it. If it is lost, so are those secrets: "
+            f"take the labs down (make down), remove {paths.backend} and run: make setup"
         )
     _write_passphrase(paths)
     say(f"made {paths.passphrase}: it encrypts the secrets in Pulumi's state; keep a copy elsewhere")

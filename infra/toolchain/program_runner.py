@@ -52,10 +52,10 @@ def run(message: dict[str, Any]) -> int:
         pulumi.log.error(str(error))
         return ALREADY_SHOWN
     except grpc.RpcError as error:
-        if error.code() is not grpc.StatusCode.UNAVAILABLE:  # unavailable: the engine is going down and has told why
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:  # else the engine is going down and has told why
             pulumi.log.error(f"the engine refused a call: {error.details()}")
         return ALREADY_SHOWN
-    except Exception:  # the program is the user's: whatever it raises belongs into the engine's output
+    except Exception:  # the program is the user's: whatever it raises goes to the engine's output
         pulumi.log.error("the program failed:\n" + program_traceback(sys.exc_info()[1]))
         return ALREADY_SHOWN
     finally:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gets the Pulumi CLI: from PATH, from Pulumi's own installer, or built from Go modules. Standard library only."""
+"""Gets the Pulumi CLI: from PATH, by Pulumi's own installer, or from Go modules. Standard library only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SOURCE = "source.json"
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:
-    """Return the version in what `pulumi version` prints; None for anything else (also an empty version)."""
+    """Return the version in what `pulumi version` prints; None for anything else, nothing included."""
     found = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)(?:[-+].*)?", text.strip())
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
@@ -36,8 +36,9 @@ def parse_version(text: str) -> tuple[int, int, int] | None:
 def version_of(binary: Path) -> tuple[int, int, int] | None:
     """Ask a CLI for its version; None when it does not run or gives none."""
     quiet = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    command = [str(binary), "version"]
     try:
-        done = subprocess.run([str(binary), "version"], capture_output=True, text=True, timeout=60, check=False, env=quiet)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=quiet)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return parse_version(done.stdout) if done.returncode == 0 else None
@@ -49,13 +50,23 @@ def is_usable(version: tuple[int, int, int] | None) -> bool:
 
 
 def on_path(paths: Paths, search: str) -> Path | None:
-    """Return the first `pulumi` of the search path that is not this checkout's own wrapper."""
+    """Return the first `pulumi` program of the search path; wrappers (of any checkout) do not count."""
     for folder in search.split(os.pathsep):
-        candidate = Path(folder or ".") / "pulumi"
-        own = candidate.resolve().is_relative_to(paths.root)
-        if not own and candidate.is_file() and os.access(candidate, os.X_OK):
-            return candidate.resolve()
+        candidate = (Path(folder or ".") / "pulumi").resolve()
+        if (
+            not candidate.is_relative_to(paths.root)
+            and os.access(candidate, os.X_OK)
+            and _is_program(candidate)
+        ):
+            return candidate
     return None
+
+
+def _is_program(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
 
 
 def _identity(binary: Path) -> dict[str, object]:
@@ -83,11 +94,12 @@ def _same_as_on_path(paths: Paths, found: Path) -> bool:
 
 
 def _from_installer(paths: Paths) -> bool:
-    """Run Pulumi's own installer into a folder of ours; False when it cannot be reached or gives no usable CLI."""
+    """Run Pulumi's own installer into a folder of ours; False when that gives no usable CLI."""
     with tempfile.TemporaryDirectory(dir=paths.tools) as scratch:
         script, target = Path(scratch) / "install.sh", Path(scratch) / "cli"
-        fetch = ["curl", "-fsSL", "--connect-timeout", str(_CONNECT_SECONDS), "--max-time", "30", "-o", str(script)]
-        if subprocess.run([*fetch, _INSTALLER], capture_output=True, check=False).returncode or not script.stat().st_size:
+        limits = ["--connect-timeout", str(_CONNECT_SECONDS), "--max-time", "30"]
+        fetch = ["curl", "-fsSL", *limits, "-o", str(script), _INSTALLER]
+        if subprocess.run(fetch, capture_output=True, check=False).returncode or not script.is_file():
             return False
         install = ["sh", str(script), "--version", BUILT, "--no-edit-path", "--install-root", str(target)]
         try:
@@ -121,7 +133,7 @@ def _link(link: Path, target: Path) -> None:
 
 
 def link_commands(paths: Paths) -> None:
-    """Link the wrapper into `.tools/bin` and the language host beside the CLI, where the engine looks for it."""
+    """Link the wrapper into `.tools/bin`, and the language host beside the CLI, where the engine looks."""
     commands = paths.root / "infra" / "toolchain" / "bin"
     _link(paths.wrapper, commands / "pulumi")
     _link(paths.pulumi.parent / "pulumi-language-python", commands / "pulumi-language-python")
@@ -130,8 +142,8 @@ def link_commands(paths: Paths) -> None:
 def ensure(paths: Paths, say: Callable[[str], None]) -> None:
     """Have a usable CLI at `.tools/pulumi/pulumi` and the commands around it.
 
-    A usable CLI on PATH is copied, and copied again when it changes: the engine looks for the language host beside its
-    own executable.
+    A usable CLI on PATH is copied, and copied again when it changes: the engine looks for the language host
+    beside its own executable.
 
     Raises:
         ToolchainError: When all three ways fail; the message names the mend.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Second half of `make setup`: virtual environment, Pulumi CLI, private state.
 
-Every step looks at the real thing first and does nothing when it is right, so that set-up can be called by every
-other target and continues after an interrupt. Standard library only.
+Every step looks at the real thing first and does nothing when it is right, so that every other target can
+call set-up, and it continues after an interrupt. Standard library only.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def site_packages(paths: Paths) -> Path | None:
 
 
 def interpreter_runs(paths: Paths) -> bool:
-    """Tell whether the environment's interpreter starts (a removed or upgraded system Python breaks it)."""
+    """Tell whether the environment's interpreter starts (an upgrade of the system's Python breaks it)."""
     try:
         done = subprocess.run([str(paths.python), "-c", ""], capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -45,7 +45,7 @@ def interpreter_runs(paths: Paths) -> bool:
 
 
 def distributions(libraries: Path) -> list[str]:
-    """List the installed distributions as their metadata folders are named; one without RECORD does not count."""
+    """List the installed distributions by the names of their metadata folders; one without RECORD is not."""
     return sorted(item.parent.name for item in libraries.glob("*.dist-info/RECORD"))
 
 
@@ -57,8 +57,8 @@ def lock_digest(lock: Path) -> str:
 def is_current(paths: Paths) -> bool:
     """Tell whether the environment holds what the lock says.
 
-    Looks at the environment itself: the interpreter starts and each distribution that the last installation left is
-    still there; the lock must be the one of that installation.
+    Looks at the environment itself: the interpreter starts and each distribution that the last installation
+    left is still there; the lock must be the one of that installation.
     """
     libraries = site_packages(paths)
     if libraries is None or not interpreter_runs(paths):
@@ -68,7 +68,8 @@ def is_current(paths: Paths) -> bool:
     except (OSError, ValueError):
         return False
     wanted = set(record.get("distributions", []))
-    return record.get("lock") == lock_digest(paths.lock) and bool(wanted) and wanted <= set(distributions(libraries))
+    present = wanted <= set(distributions(libraries))
+    return record.get("lock") == lock_digest(paths.lock) and bool(wanted) and present
 
 
 def requirement(lock_text: str, name: str) -> str:
@@ -89,7 +90,8 @@ def _run(command: list[str]) -> bool:
 
 def _create(paths: Paths) -> None:
     if sys.version_info < MINIMUM_PYTHON:
-        raise ConfigurationError(f"Python {sys.version.split()[0]} is too old; 3.11 or later is needed (Debian 12 or 13)")
+        version = sys.version.split()[0]
+        raise ConfigurationError(f"Python {version} is too old; 3.11 or later is needed (Debian 12 or 13)")
     if paths.venv.exists():
         shutil.rmtree(paths.venv)
     if not _run([sys.executable, "-m", "venv", str(paths.venv)]):
@@ -97,7 +99,8 @@ def _create(paths: Paths) -> None:
 
 
 def _has_module(paths: Paths, name: str) -> bool:
-    return _run([str(paths.python), "-c", f"import importlib.util, sys; sys.exit(not importlib.util.find_spec({name!r}))"])
+    program = f"import importlib.util, sys; sys.exit(not importlib.util.find_spec({name!r}))"
+    return _run([str(paths.python), "-c", program])
 
 
 def _install(paths: Paths, say: Callable[[str], None]) -> None:
@@ -108,12 +111,12 @@ def _install(paths: Paths, say: Callable[[str], None]) -> None:
             only_uv.write(requirement(paths.lock.read_text(), "uv"))
             only_uv.flush()
             _run([*pip, "--no-deps", "-r", only_uv.name])
-    uv = [python, "-m", "uv", "pip", "sync", "--quiet", "--python", python, "--require-hashes", str(paths.lock)]
-    if _has_module(paths, "uv") and _run(uv):
+    uv = [python, "-m", "uv", "pip", "sync", "--quiet", "--python", python, "--require-hashes"]
+    if _has_module(paths, "uv") and _run([*uv, str(paths.lock)]):
         return
     say("uv could not install the libraries; pip takes over (slower)")
     if not _run([*pip, "-r", str(paths.lock)]):
-        raise ToolchainError("the libraries could not be installed; check the network and run again: make setup")
+        raise ToolchainError("the libraries could not be installed; check the network, then: make setup")
 
 
 def _write_if_changed(path: Path, text: str, mode: int) -> None:
@@ -131,8 +134,14 @@ def link_checkout(paths: Paths) -> None:
     _write_if_changed(paths.venv / "bin" / "perennial", _LAUNCHER.format(python=paths.python), 0o755)
 
 
+def _write_record(paths: Paths) -> None:
+    libraries = site_packages(paths)
+    found = distributions(libraries) if libraries else []
+    (paths.venv / _RECORD).write_text(json.dumps({"lock": lock_digest(paths.lock), "distributions": found}))
+
+
 def ensure(paths: Paths, say: Callable[[str], None]) -> None:
-    """Bring `.venv` in order: made when it is missing or broken, libraries as the lock says, launcher written.
+    """Bring `.venv` in order: made when missing or broken, libraries as the lock says, launcher written.
 
     Raises:
         ToolchainError: When that fails; the message names the mend.
@@ -144,7 +153,5 @@ def ensure(paths: Paths, say: Callable[[str], None]) -> None:
         say("installing the libraries of requirements/dev.txt (about 130, up to a minute or two)")
         (paths.venv / _RECORD).unlink(missing_ok=True)
         _install(paths, say)
-        libraries = site_packages(paths)
-        record = {"lock": lock_digest(paths.lock), "distributions": distributions(libraries) if libraries else []}
-        (paths.venv / _RECORD).write_text(json.dumps(record))
+        _write_record(paths)
     link_checkout(paths)
