@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds and tests this repository. `perennial` (in .venv/bin) operates a live platform.
-# Variables: ENV= environment (lab), AREA= one area only, PYTEST= further arguments for pytest, UPGRADE=1 for lock.
+# Variables: ENV= environment (lab), AREA= one area only, YES=1 do not ask, PYTEST= further arguments for pytest, UPGRADE=1 for lock.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,8 +16,9 @@ export PATH := $(root)/.tools/bin:$(root)/.venv/bin:$(PATH)
 export PYTHONPATH := $(root)
 python := $(root)/.venv/bin/python
 SETUP := infra/toolchain/setup.sh
-OPERATE := $(python) -m infra.platform_up
+OPERATE := $(python) -m infra.make
 area := $(if $(AREA),--area $(AREA))
+yes := $(if $(YES),--yes)
 
 # Folders that hold Python of ours; one that does not exist yet, or holds none, is left out.
 python_dirs = $(foreach d,infra backup loadtests alerts runbooks tests,$(if $(shell find $(d) -name '*.py' -print -quit 2>/dev/null),$(d)))
@@ -36,15 +37,15 @@ setup: ## packages, .venv, Pulumi CLI; fast when all is there
 
 up: ## from nothing to a running platform: provision, configure, check
 	@$(SETUP) up
-	@$(OPERATE) up --env $(ENV) $(area)
+	@$(OPERATE) up --env $(ENV) $(yes)
 
 converge: ## configure the hosts of a platform that is up
 	@$(SETUP) up
-	@$(OPERATE) converge --env $(ENV) $(area)
+	@$(OPERATE) converge --env $(ENV) $(if $(AREA),--tags $(AREA))
 
 down: ## take the platform down without a trace (disposable environments)
 	@$(SETUP) up
-	@$(OPERATE) down --env $(ENV)
+	@$(OPERATE) down --env $(ENV) $(yes)
 
 check: setup ## linters, types and fast tests: under 2 minutes, touches no lab
 	@$(MAKE) -j2 --output-sync=target check-ruff check-format check-types check-yaml check-ansible check-shell check-php

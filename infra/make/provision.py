@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Provisioning and configuring as steps: `pulumi up | destroy` on an environment's stack, then the playbook."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.spec import CHECKOUT
+from infra.toolchain.stack import recover_stack
+
+if TYPE_CHECKING:
+    from infra.make.steps import Steps
+    from infra.spec import Platform
+    from infra.toolchain.environment_lock import HeldLock
+
+RECAP = re.compile(r"^(?P<host>\S+)\s+: ok=\d+\s+changed=(?P<changed>\d+)\s+unreachable=\d+\s+failed=\d+")
+
+
+def project(platform: Platform) -> Path:
+    """Return the folder of the Pulumi project that provisions the environment."""
+    return CHECKOUT / "infra" / platform.environment.substrate
+
+
+def _pulumi(platform: Platform, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    command = [str(CHECKOUT / ".tools" / "bin" / "pulumi"), *arguments, "--non-interactive"]
+    return command, {"PULUMI_STACK": platform.name}
+
+
+def provision(steps: Steps, platform: Platform, held: HeldLock) -> None:
+    """Bring the machines to what the description says, repairing what an interrupted run left.
+
+    Hosts that died since the last run are found by the refresh and made again.
+    """
+    for line in recover_stack(held, project(platform)).lines():
+        steps.console.print(f"  [yellow]![/yellow] {line}")
+    command, variables = _pulumi(platform, "up", "--yes", "--skip-preview", "--refresh")
+    name = platform.name
+    hint = f"make up ENV={name}; perennial doctor names what is wrong with this machine"
+    lines = steps.run("machines (pulumi up)", command, cwd=project(platform), hint=hint, environment=variables)
+    for line in _resource_counts(lines):
+        steps.console.print(f"    [dim]{line}[/dim]")
+
+
+def _resource_counts(lines: list[str]) -> list[str]:
+    """Return Pulumi's own summary lines (`+ 3 created`, `31 unchanged`)."""
+    pattern = re.compile(r"^\s+(\+|~|-|\+-)?\s*\d+ (created|updated|deleted|replaced|unchanged)")
+    return [line.strip() for line in lines if pattern.match(line)]
+
+
+def unprovision(steps: Steps, platform: Platform, held: HeldLock) -> None:
+    """Remove the machines with their data, and the stack that described them."""
+    for line in recover_stack(held, project(platform)).lines():
+        steps.console.print(f"  [yellow]![/yellow] {line}")
+    hint = f"make down ENV={platform.name}"
+    command, variables = _pulumi(platform, "destroy", "--yes", "--skip-preview", "--remove")
+    steps.run("machines gone (pulumi destroy)", command, cwd=project(platform), hint=hint, environment=variables)
+
+
+def configure(steps: Steps, platform: Platform, *arguments: str) -> dict[str, int]:
+    """Run the playbook on the environment; return how many tasks changed each host."""
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", f"inventories/{platform.name}.yml"]
+    command += ["site.yml", *arguments]
+    hint = f"make converge ENV={platform.name}"
+    lines = steps.run("configuration (ansible-playbook site.yml)", command, cwd=CHECKOUT, hint=hint)
+    changed = {match["host"]: int(match["changed"]) for line in lines if (match := RECAP.match(line))}
+    steps.console.print(f"    [dim]{sum(changed.values())} changed on {len(changed)} hosts[/dim]")
+    return changed
