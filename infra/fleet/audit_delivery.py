@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delivery of audit lines: from the journal on this machine to every control host, and by syslog to the log store.
+
+Each control host has a cursor (bytes delivered) beside the journal, so lines written while it could not be reached
+are sent later, in order. A line may arrive twice after a loss of connection; `id` and `event` tell.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import subprocess
+from typing import TYPE_CHECKING
+
+from infra.fleet.remote import SshRunner
+from infra.inventory.fleet import on_control_host
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.fleet.remote import Runner
+    from infra.inventory import Fleet
+
+TAG = "perennial-audit"
+CHUNK_BYTES = 256 * 1024
+LOGGER = ["logger", "--tag", TAG, "--size", "16384"]
+# The log store gets the line through the control host's syslog; its own journal file where the role made the folder.
+RECEIVE = """set -o pipefail
+journal=/var/lib/perennial/journal
+if [ -d "$journal" ]; then tee -a "$journal/journal.jsonl"; else cat; fi | logger --tag perennial-audit --size 16384
+"""
+
+
+def deliver(journal: Path, environment: str, fleet: Fleet | None, runner: Runner | None = None) -> list[str]:
+    """Send what is not delivered yet to each control host; return one line for each that could not be told."""
+    if fleet is None:
+        return []
+    runner = runner or SshRunner(fleet, dry_run=False)
+    problems = []
+    for host in fleet.platform.with_role("control", enabled_only=True):
+        problem = _deliver_to(journal, host.name, None if _is_here(host.name) else runner)
+        if problem:
+            problems.append(
+                f"audit lines of {environment} not on {host.name} yet ({problem}); kept in {journal}"
+            )
+    return problems
+
+
+def _is_here(host: str) -> bool:
+    return on_control_host() and platform.node().split(".")[0] == host
+
+
+def _deliver_to(journal: Path, host: str, runner: Runner | None) -> str:
+    """Send to one host, or to this machine's own syslog without a runner; return the problem, '' when all is there."""
+    cursor = journal.with_name(f"journal.cursor.{host}")
+    with os.fdopen(os.open(cursor, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = int(file.read() or 0)
+        while part := _whole_lines(journal, done):
+            problem = _send(part, host, runner)
+            if problem:
+                return problem
+            done += len(part)
+            file.seek(0)
+            file.truncate()
+            file.write(str(done).encode())
+            file.flush()
+    return ""
+
+
+def _whole_lines(journal: Path, start: int) -> bytes:
+    """Return whole lines from byte `start` on, at most about CHUNK_BYTES of them."""
+    with journal.open("rb") as file:
+        file.seek(start)
+        part = file.read(CHUNK_BYTES)
+    return part[: part.rfind(b"\n") + 1]
+
+
+def _send(part: bytes, host: str, runner: Runner | None) -> str:
+    if runner is None:
+        done = subprocess.run(LOGGER, input=part, capture_output=True, timeout=30, check=False)
+        return "" if done.returncode == 0 else done.stderr.decode(errors="replace").strip()
+    result = runner.run(host, ["bash", "-c", RECEIVE], stdin=part.decode(), timeout=30)
+    return "" if result.ok else result.last_line()
