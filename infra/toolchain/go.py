@@ -67,7 +67,7 @@ def _install_debian(say: Callable[[str], None]) -> str:
 def unpack_toolchain(archive: Path, prefix: str, target: Path) -> None:
     """Unpack a toolchain module into `target`, which must not exist.
 
-    A module archive can carry neither execute permissions nor nested ``go.mod`` files: the toolchain's programs
+    A module archive can carry neither execute permissions nor nested ``go.mod`` files: the programs in it
     come without the former, and the latter are called ``_go.mod``. Both are put right here, as newer `go` do.
 
     Args:

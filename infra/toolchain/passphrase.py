@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells whether a passphrase is the one that a stack's secrets are encrypted with.
 
-Pulumi's passphrase provider keeps in the state ``v1:<salt>:<check>``; the check is the word ``pulumi`` encrypted
-with the key (pulumi/sdk/go/common/resource/config/crypt.go: PBKDF2-HMAC-SHA256, AES-256-GCM).
+Pulumi's passphrase provider keeps in the state ``v1:<salt>:<check>``; the check is the word ``pulumi``,
+encrypted with the key (pulumi/sdk/go/common/resource/config/crypt.go: PBKDF2-HMAC-SHA256, AES-256-GCM).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mends what an interrupted run leaves in Pulumi's file backend, so that the next `up` simply continues.
 
-A killed CLI leaves its lock file (the next run is refused), operations that were under way (the next run warns,
-and the entries stay) and, when the disk was full, perhaps half a state file. `recover_stack` puts all three
-right, and only while this process holds the environment's own lock.
+A killed CLI leaves its lock file (the next run is refused), operations that were under way (the next run
+warns, and the entries stay) and, when the disk was full, perhaps half a state file. `recover_stack` puts all
+three right, and only while this process holds the environment's own lock.
 """
 
 from __future__ import annotations
