@@ -49,10 +49,7 @@ def test_entry_point_is_a_file_or_a_folder_with_main(tmp_path: Path) -> None:
 def test_traceback_starts_in_the_program(tmp_path: Path) -> None:
     """Frames of the runner and the SDK do not help the reader."""
     program = tmp_path / "program.py"
-    program.write_text("def f():
-    raise KeyError('boom')
-f()
-")
+    program.write_text("def f():\n    raise KeyError('boom')\nf()\n")
     with pytest.raises(KeyError) as caught:
         program_runner._execute(program)
     text = program_runner.program_traceback(caught.value)

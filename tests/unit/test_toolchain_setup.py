@@ -230,7 +230,7 @@ else:
 
 
 def test_wrapper_sets_home_backend_passphrase_and_stack(tmp_path: Path) -> None:
-    """Plain `pulumi up` works: the stack is made on the way, arguments pass unchanged, no secret is in sight."""
+    """Plain `pulumi up` works: the stack is made on the way, arguments pass unchanged, no secret shows."""
     place, cli = tmp_path / "infra/toolchain/bin", tmp_path / ".tools/pulumi/pulumi"
     for folder in (place, cli.parent):
         folder.mkdir(parents=True)
