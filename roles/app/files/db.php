@@ -1,0 +1,101 @@
+<?php
+/**
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Database drop-in (WP_CONTENT_DIR/db.php): wpdb over TLS with a verified server certificate.
+ *
+ * Active when the site's configuration defines PERENNIAL_DB_CA; otherwise wpdb is left as it is.
+ */
+
+require_once '/usr/share/perennial/endpoints/tls.php';
+
+/**
+ * A wpdb that refuses a server of another name or another authority.
+ */
+class Perennial_DB extends wpdb {
+
+	/** Errors that say "this server takes no writes": a former writer after a switchover. */
+	private const READ_ONLY_ERRORS = array( 1290, 1792, 1836 );
+
+	/**
+	 * Connects over verified TLS and selects the database.
+	 *
+	 * @param bool $allow_bail Whether a failure may end the request with WordPress' error page.
+	 * @return bool Whether the connection stands.
+	 */
+	public function db_connect( $allow_bail = true ) {
+		$this->is_mysql = true;
+		$target         = $this->parse_db_host( $this->dbhost );
+		list( $host, $port ) = $target ? $target : array( $this->dbhost, null );
+
+		$port      = $port ? (int) $port : null;
+		$this->dbh = perennial_connect( $host, $port, $this->dbuser, $this->dbpassword, PERENNIAL_DB_CA );
+		if ( null === $this->dbh ) {
+			error_log( 'perennial: database connection refused: ' . mysqli_connect_error() );
+			if ( $allow_bail ) {
+				$this->bail_unavailable();
+			}
+			return false;
+		}
+		$this->has_connected = true;
+		$this->init_charset();
+		$this->set_charset( $this->dbh );
+		$this->ready = true;
+		$this->set_sql_mode();
+		$this->select( $this->dbname, $this->dbh );
+		return true;
+	}
+
+	/**
+	 * Runs a query; a write refused by a read-only server is sent once more over a new connection.
+	 *
+	 * The listener leads new connections to the present writer. Inside a transaction nothing is
+	 * repeated: its earlier statements would be lost without notice.
+	 *
+	 * @param string $query SQL.
+	 * @return int|bool As wpdb::query().
+	 */
+	public function query( $query ) {
+		$result = parent::query( $query );
+		if ( false !== $result || ! $this->dbh instanceof mysqli ) {
+			return $result;
+		}
+		if ( ! in_array( mysqli_errno( $this->dbh ), self::READ_ONLY_ERRORS, true ) || $this->in_transaction() ) {
+			return $result;
+		}
+		mysqli_close( $this->dbh );
+		return $this->db_connect( false ) ? parent::query( $query ) : false;
+	}
+
+	/**
+	 * Tells whether the session has an open transaction.
+	 */
+	private function in_transaction(): bool {
+		$row = mysqli_query( $this->dbh, 'SELECT @@in_transaction' );
+		return ! $row instanceof mysqli_result || '0' !== $row->fetch_row()[0];
+	}
+
+	/**
+	 * Ends the request with 503, so that no edge stores the answer and clients try again.
+	 */
+	private function bail_unavailable(): void {
+		wp_load_translations_early();
+		if ( file_exists( WP_CONTENT_DIR . '/db-error.php' ) ) {
+			require_once WP_CONTENT_DIR . '/db-error.php';
+			die();
+		}
+		if ( ! headers_sent() ) {
+			header( 'Cache-Control: private, no-store' );
+			header( 'Retry-After: 5' );
+		}
+		wp_die(
+			esc_html__( 'Error establishing a database connection' ),
+			esc_html__( 'Database Error' ),
+			array( 'response' => 503 )
+		);
+	}
+}
+
+if ( defined( 'PERENNIAL_DB_CA' ) ) {
+	$GLOBALS['wpdb'] = new Perennial_DB( DB_USER, DB_PASSWORD, DB_NAME, DB_HOST );
+}

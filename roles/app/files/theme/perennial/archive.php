@@ -1,0 +1,10 @@
+<?php
+/**
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Archives of terms, authors and dates; the list itself is that of index.php, the heading is in parts/heading.php.
+ */
+
+defined( 'ABSPATH' ) || exit;
+
+require __DIR__ . '/index.php';
