@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.lab.core.model import Model
+
 
 class LabError(Exception):
     """An act could not be done; the text says what, where and what to do next."""
@@ -21,8 +26,10 @@ class UnhealthyError(LabError):
 
     Args:
         reasons: what is wrong, one sentence each.
+        state: the resource as it exists.
     """
 
-    def __init__(self, reasons: tuple[str, ...]) -> None:
+    def __init__(self, reasons: tuple[str, ...], state: Model) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = reasons
+        self.state = state

@@ -53,7 +53,7 @@ MountPath = Annotated[str, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_address)]
 Subnet = Annotated[str, AfterValidator(_subnet)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-SecretKind = Literal["password", "hex-token", "ssh-key", "ca"]
+SecretKind = Literal["password", "token", "ssh-key", "ca"]
 
 
 class NetworkSpec(Model):

@@ -56,9 +56,14 @@ def run(argv: Sequence[str | Path], budget: Budget, *, stdin: str | None = None)
     """
     name = Path(argv[0]).name
     try:
-        process = subprocess.Popen([str(part) for part in argv], text=True, env=_ENVIRONMENT,
-                                   stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [str(part) for part in argv],
+            text=True,
+            env=_ENVIRONMENT,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
     except FileNotFoundError as error:
         raise LabError(f"{name} is not installed on this machine; `make setup` installs it") from error
     with process:
@@ -89,6 +94,21 @@ def contained(script: str, *arguments: str | Path) -> list[str]:
     Even when the caller is killed, nothing of a long build goes on behind its back: the script has process
     and mount namespaces of its own, and the kernel ends them.
     """
-    return ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid",
-            "--fork", "--kill-child", "--mount-proc", "sh", "-euc", script, "lab-build",
-            *(str(argument) for argument in arguments)]
+    return [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+        "-euc",
+        script,
+        "lab-build",
+        *(str(argument) for argument in arguments),
+    ]

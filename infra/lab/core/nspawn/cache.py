@@ -43,8 +43,10 @@ class PackageCache:
         """
         with locked(self._paths.runtime / "cache.lock", budget):
             if self._process() is not None and self._port() not in (0, port):
-                raise LabError(f"package cache: it already serves the other labs on port {self._port()}, and "
-                               f"cache_port says {port}; set cache_port: {self._port()}")
+                raise LabError(
+                    f"package cache: it already serves the other labs on port {self._port()}, and "
+                    f"cache_port says {port}; set cache_port: {self._port()}"
+                )
             if not self.running(port):
                 self._stop(budget)
                 self._launch(port, budget)
@@ -75,9 +77,17 @@ class PackageCache:
             os.chown(directory, account.pw_uid, account.pw_gid)
         write_atomic(self._paths.cache / "conf" / "acng.conf", self._configuration(port, budget))
         apply_rules(_TABLE, _RULES.format(port=port), budget)
-        process = subprocess.Popen([_PROGRAM, "-c", self._paths.cache / "conf"], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=account.pw_uid,
-                                   group=account.pw_gid, extra_groups=[], start_new_session=True, cwd="/")
+        process = subprocess.Popen(
+            [_PROGRAM, "-c", self._paths.cache / "conf"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=account.pw_uid,
+            group=account.pw_gid,
+            extra_groups=[],
+            start_new_session=True,
+            cwd="/",
+        )
         started = psutil.Process(process.pid).create_time()
         write_atomic(self._paths.cache / "process", f"{process.pid} {started} {port}\n")
         while not _answers(port):
@@ -86,9 +96,17 @@ class PackageCache:
             budget.pause(0.02, "starting the package cache")
 
     def _configuration(self, port: int, budget: Budget) -> str:
-        lines = {"CacheDir": self._paths.packages, "LogDir": self._paths.cache / "log", "Port": port,
-                 "BindAddress": "0.0.0.0", "ForeGround": 1, "SupportDir": "/usr/lib/apt-cacher-ng",
-                 "ReportPage": "", "ExThreshold": 30, "AllowUserPorts": "80"}
+        lines = {
+            "CacheDir": self._paths.packages,
+            "LogDir": self._paths.cache / "log",
+            "Port": port,
+            "BindAddress": "0.0.0.0",
+            "ForeGround": 1,
+            "SupportDir": "/usr/lib/apt-cacher-ng",
+            "ReportPage": "",
+            "ExThreshold": 30,
+            "AllowUserPorts": "80",
+        }
         proxy = _machine_proxy(budget)
         if proxy:
             lines["Proxy"] = proxy
@@ -109,7 +127,9 @@ class PackageCache:
             return None
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(int(record[0]))
-            same = abs(process.create_time() - float(record[1])) < 0.05  # a pid alone may have been used again
+            same = (
+                abs(process.create_time() - float(record[1])) < 0.05
+            )  # a pid alone may have been used again
             if same and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         return None
@@ -155,5 +175,7 @@ def _refuse_taken(port: int) -> None:
     if _free(port):
         return
     nearest = next(other for step in range(1, 1000) for other in (port + step,) if _free(other))
-    raise LabError(f"package cache: port {port} is in use by another program (`ss -ltnp sport = :{port}` shows "
-                   f"which); end it, or set cache_port to the nearest free one, {nearest}")
+    raise LabError(
+        f"package cache: port {port} is in use by another program (`ss -ltnp sport = :{port}` shows "
+        f"which); end it, or set cache_port to the nearest free one, {nearest}"
+    )

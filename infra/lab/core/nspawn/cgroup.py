@@ -33,8 +33,11 @@ def hierarchies(root: Path = ROOT) -> list[Path]:
     """The mounted hierarchies: one on a unified machine, one for each controller on others."""
     if unified(root):
         return [root]
-    found = sorted(path for path in root.iterdir()
-                   if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists())
+    found = sorted(
+        path
+        for path in root.iterdir()
+        if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()
+    )
     if not found:
         raise LabError(f"{root}: no cgroup hierarchy is mounted here; the lab needs cgroups")
     return found

@@ -14,8 +14,11 @@ def table_name(lab: str) -> str:
 
 def apply_rules(table: str, body: str, budget: Budget) -> None:
     """Replace a table of family inet by this content."""
-    run(["nft", "-f", "-"], budget,
-        stdin=f"table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{body}\n}}\n")
+    run(
+        ["nft", "-f", "-"],
+        budget,
+        stdin=f"table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{body}\n}}\n",
+    )
 
 
 def has_table(table: str, budget: Budget) -> bool:

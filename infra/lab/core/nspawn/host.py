@@ -83,7 +83,9 @@ class Hosts:
 
     def _record(self, spec: HostSpec) -> dict[str, object]:
         try:
-            found: dict[str, object] = json.loads((self._home(spec) / "host.json").read_text(encoding="utf-8"))
+            found: dict[str, object] = json.loads(
+                (self._home(spec) / "host.json").read_text(encoding="utf-8")
+            )
         except (FileNotFoundError, ValueError):
             return {}
         return found
@@ -95,9 +97,14 @@ class Hosts:
     def _alive(self, spec: HostSpec) -> bool:
         record = self._record(spec)
         group = HostGroup(spec.lab, spec.name)
-        return (record.get("boot") == _boot_digest(spec) and self._images.sound(spec.image)
-                and record.get("lower") == self._lower(spec) and mounted(self._home(spec) / "root") is not None
-                and guest.leader(group) is not None and guest.supervised(group))
+        return (
+            record.get("boot") == _boot_digest(spec)
+            and self._images.sound(spec.image)
+            and record.get("lower") == self._lower(spec)
+            and mounted(self._home(spec) / "root") is not None
+            and guest.leader(group) is not None
+            and guest.supervised(group)
+        )
 
     def _lower(self, spec: HostSpec) -> list[int]:
         return [layer.stat().st_ino for layer in self._images.layers(spec.image)]
@@ -111,7 +118,9 @@ class Hosts:
 
     def _mount(self, spec: HostSpec, budget: Budget) -> None:
         if not self._images.sound(spec.image):
-            raise LabError(f"host {spec.name}: its image {spec.image} is missing or damaged; `pulumi up` rebuilds it")
+            raise LabError(
+                f"host {spec.name}: its image {spec.image} is missing or damaged; `pulumi up` rebuilds it"
+            )
         home = self._home(spec)
         record = self._record(spec)
         new = record.get("image") != spec.image or not record.get("seeded")
@@ -125,17 +134,30 @@ class Hosts:
         if new:
             seed.seed_first(home / "root", spec)
         seed.seed_owned(home / "root", spec)
-        self._note(spec, image=spec.image, seeded=True, lower=self._lower(spec), boot=_boot_digest(spec), booted=False,
-                   adopted=not new)
+        self._note(
+            spec,
+            image=spec.image,
+            seeded=True,
+            lower=self._lower(spec),
+            boot=_boot_digest(spec),
+            booted=False,
+            adopted=not new,
+        )
 
     def _await(self, spec: HostSpec, group: HostGroup, budget: Budget) -> None:
         try:
             failed = guest.await_boot(group, spec.address, budget)
         except LabError as error:
-            console = (self._home(spec) / "console").read_text(encoding="utf-8", errors="replace").strip()[-500:]
-            raise UnhealthyError((f"host {spec.name}: {error}; console: {console or 'nothing'}",)) from error
+            console = (
+                (self._home(spec) / "console").read_text(encoding="utf-8", errors="replace").strip()[-500:]
+            )
+            raise UnhealthyError(
+                (f"host {spec.name}: {error}; console: {console or 'nothing'}",), self.foresee(spec)
+            ) from error
         if failed and not self._record(spec).get("adopted"):
-            raise UnhealthyError((f"host {spec.name}: failed units: {', '.join(failed)}",))
+            raise UnhealthyError(
+                (f"host {spec.name}: failed units: {', '.join(failed)}",), self.foresee(spec)
+            )
         if failed:
             # Configured before: a service that misses a peer at boot is for the roles to mend, not for a new host.
             _log.warning("host %s came back with failed units: %s", spec.name, ", ".join(failed))

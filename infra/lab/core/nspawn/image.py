@@ -72,7 +72,9 @@ class Images:
                 remove_if_empty(users)
                 self._discard(name)
                 shutil.rmtree(self._paths.images / name, ignore_errors=True)
-        remove_if_empty(self._paths.images / "users", self._paths.images, self._paths.root, self._paths.runtime)
+        remove_if_empty(
+            self._paths.images / "users", self._paths.images, self._paths.root, self._paths.runtime
+        )
 
     def layers(self, name: str) -> list[Path]:
         """The file trees of an image, uppermost first, as an overlay mount wants them."""
@@ -122,8 +124,13 @@ class Images:
             self._fill(spec, work, budget)
             for part in ("work", "merged"):  # first: whiteouts in root are links to one in work
                 shutil.rmtree(work / part)
-            facts = {"name": spec.name, "suite": spec.suite, "base": spec.base, "packages": sorted(spec.packages),
-                     "manifest": manifest(work / "root")}
+            facts = {
+                "name": spec.name,
+                "suite": spec.suite,
+                "base": spec.base,
+                "packages": sorted(spec.packages),
+                "manifest": manifest(work / "root"),
+            }
             write_atomic(work / "image.json", json.dumps(facts, indent=1) + "\n")
             if home.exists():  # a damaged one: hosts that run on it are started again on the new one
                 home.rename(home.with_name(f".{home.name}-damaged"))
@@ -144,7 +151,10 @@ class Images:
         if not self.sound(spec.base):
             raise LabError(f"its base image {spec.base} is missing or damaged; the next run builds it again")
         base = ":".join(str(layer) for layer in self.layers(spec.base))
-        run(contained(BUILD_LAYER, base, tree, work / "work", work / "merged", proxy, *sorted(spec.packages)), budget)
+        run(
+            contained(BUILD_LAYER, base, tree, work / "work", work / "merged", proxy, *sorted(spec.packages)),
+            budget,
+        )
 
 
 def _user(spec: ImageSpec) -> str:

@@ -31,16 +31,44 @@ def launch(paths: Paths, spec: HostSpec, group: HostGroup, budget: Budget) -> No
     keeper, inner = group.members("keeper"), group.members("guest")
     home = paths.host(spec.lab, spec.name)
     with (home / "console").open("wb") as console:
-        keep = subprocess.Popen(["sh", "-c", _KEEPER, "perennial-host", str(len(keeper)), str(len(inner)), *keeper, *inner,
-                          *_nspawn(paths, spec)], stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-                         start_new_session=True, env=_ENVIRONMENT, cwd="/")
+        keep = subprocess.Popen(
+            [
+                "sh",
+                "-c",
+                _KEEPER,
+                "perennial-host",
+                str(len(keeper)),
+                str(len(inner)),
+                *keeper,
+                *inner,
+                *_nspawn(paths, spec),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+            env=_ENVIRONMENT,
+            cwd="/",
+        )
     while not group.processes() and keep.poll() is None:
         budget.pause(0.005, f"starting host {spec.name}")
 
 
 def _nspawn(paths: Paths, spec: HostSpec) -> list[str]:
     binds = [f"--bind={data_directory(paths, spec.lab, mount.volume)}:{mount.path}" for mount in spec.mounts]
-    return ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=read-only",
-            f"--machine={spec.lab}-{spec.name}", f"--hostname={spec.name}",
-            f"--directory={paths.host(spec.lab, spec.name) / 'root'}", f"--network-bridge={bridge(spec.lab)}",
-            "--resolv-conf=off", "--timezone=off", "--link-journal=no", *binds]
+    return [
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        "--console=read-only",
+        f"--machine={spec.lab}-{spec.name}",
+        f"--hostname={spec.name}",
+        f"--directory={paths.host(spec.lab, spec.name) / 'root'}",
+        f"--network-bridge={bridge(spec.lab)}",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        *binds,
+    ]

@@ -21,7 +21,7 @@ def manifest(tree: Path) -> str:
         for name in sorted([*files, *(entry for entry in names)]):
             path = os.path.join(directory, name)
             info = os.lstat(path)
-            facts = (path[len(str(tree)):], info.st_mode, info.st_uid, info.st_gid, info.st_ctime_ns)
+            facts = (path[len(str(tree)) :], info.st_mode, info.st_uid, info.st_gid, info.st_ctime_ns)
             size = 0 if name in names else info.st_size
             digest.update(f"{facts}{size}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

@@ -45,8 +45,9 @@ class Networks:
 
     def foresee(self, spec: NetworkSpec) -> NetworkState:
         """All of a network's state follows from its specification."""
-        return NetworkState(**dict(spec), bridge=bridge(spec.lab),
-                            cache_url=f"http://{spec.gateway}:{spec.cache_port}")
+        return NetworkState(
+            **dict(spec), bridge=bridge(spec.lab), cache_url=f"http://{spec.gateway}:{spec.cache_port}"
+        )
 
     def create(self, spec: NetworkSpec, budget: Budget) -> NetworkState:
         """Make the bridge, the rules and the cache; what is there already is kept."""
@@ -55,9 +56,11 @@ class Networks:
             _refuse_overlap(spec, budget)
             self._paths.lab(spec.lab).mkdir(parents=True, exist_ok=True)
             link = bridge(spec.lab)
-            apply_rules(table_name(spec.lab),
-                        _RULES.format(bridge=link, subnet=spec.subnet, gateway=spec.gateway, port=spec.cache_port),
-                        budget)
+            apply_rules(
+                table_name(spec.lab),
+                _RULES.format(bridge=link, subnet=spec.subnet, gateway=spec.gateway, port=spec.cache_port),
+                budget,
+            )
             if not _links(link, budget):
                 run(["ip", "link", "add", link, "type", "bridge"], budget)
             prefix = ipaddress.IPv4Network(spec.subnet).prefixlen
@@ -69,9 +72,13 @@ class Networks:
     def read(self, old: NetworkState, budget: Budget) -> NetworkState | None:
         """The network when bridge, address, rules and cache are all in place."""
         links = _links(old.bridge, budget)
-        whole = (bool(links) and links[0].get("operstate") != "DOWN"
-                 and old.gateway in _addresses(links) and has_table(table_name(old.lab), budget)
-                 and self._cache.running(old.cache_port))
+        whole = (
+            bool(links)
+            and links[0].get("operstate") != "DOWN"
+            and old.gateway in _addresses(links)
+            and has_table(table_name(old.lab), budget)
+            and self._cache.running(old.cache_port)
+        )
         return old if whole else None
 
     def update(self, old: NetworkState, spec: NetworkSpec, budget: Budget) -> NetworkState:
@@ -105,10 +112,14 @@ def _refuse_overlap(spec: NetworkSpec, budget: Budget) -> None:
     taken = dict(_occupied(bridge(spec.lab), budget))
     for network, link in taken.items():
         if wanted.overlaps(network):
-            free = next((other for other in _candidates(wanted) if not any(other.overlaps(n) for n in taken)), None)
+            free = next(
+                (other for other in _candidates(wanted) if not any(other.overlaps(n) for n in taken)), None
+            )
             hint = f"; the nearest free one of this size is {free}" if free else ""
-            raise LabError(f"network of lab {spec.lab}: subnet {wanted} is taken by {network} on {link} of this "
-                           f"machine{hint} (set network.subnet and the addresses in the environment's file)")
+            raise LabError(
+                f"network of lab {spec.lab}: subnet {wanted} is taken by {network} on {link} of this "
+                f"machine{hint} (set network.subnet and the addresses in the environment's file)"
+            )
 
 
 def _candidates(wanted: ipaddress.IPv4Network) -> Iterable[ipaddress.IPv4Network]:

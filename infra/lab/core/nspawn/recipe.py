@@ -12,8 +12,19 @@ RECIPE = 1
 
 # What the provider itself needs in a host: an init, a way in, and Python for Ansible and pyinfra.
 BASE_PACKAGES = (
-    "ca-certificates", "dbus", "iproute2", "iputils-ping", "nftables", "openssh-server", "openssl", "procps",
-    "python3", "python3-apt", "sudo", "systemd", "systemd-sysv",
+    "ca-certificates",
+    "dbus",
+    "iproute2",
+    "iputils-ping",
+    "nftables",
+    "openssh-server",
+    "openssl",
+    "procps",
+    "python3",
+    "python3-apt",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
 )
 
 # $1 target, $2 suite, $3 proxy, $4 packages joined by commas. Without a mirror argument mmdebstrap takes Debian's own.

@@ -19,7 +19,11 @@ def public_key(private: str) -> str:
         key = serialization.load_ssh_private_key(private.encode(), password=None)
     except ValueError as error:
         raise LabError("hostKeyPrivate is not an OpenSSH private key without passphrase") from error
-    return key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+    return (
+        key.public_key()
+        .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        .decode()
+    )
 
 
 def seed_owned(tree: Path, spec: HostSpec) -> None:
@@ -27,9 +31,11 @@ def seed_owned(tree: Path, spec: HostSpec) -> None:
     prefix = ipaddress.IPv4Network(spec.subnet).prefixlen
     _put(tree / "etc/hostname", f"{spec.name}\n")
     # Not another file name: Debian ships 80-container-host0.network, and the first name in order wins.
-    _put(tree / "etc/systemd/network/10-host0.network",
-         f"[Match]\nName=host0\n\n[Network]\nAddress={spec.address}/{prefix}\n"
-         "DHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n")
+    _put(
+        tree / "etc/systemd/network/10-host0.network",
+        f"[Match]\nName=host0\n\n[Network]\nAddress={spec.address}/{prefix}\n"
+        "DHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
+    )
     _put(tree / "etc/ssh/ssh_host_ed25519_key", spec.host_key_private, 0o600)
     _put(tree / "etc/ssh/ssh_host_ed25519_key.pub", f"{public_key(spec.host_key_private)}\n")
 

@@ -36,8 +36,16 @@ class Volumes:
                 _format(image, spec.size_gib, budget)
             if not mounted(point):
                 point.mkdir(parents=True, exist_ok=True)
-                run(["mount", "-o", "nodev" if (device := _device(image, budget)) else "loop,nodev", device or image,
-                     point], budget)
+                run(
+                    [
+                        "mount",
+                        "-o",
+                        "nodev" if (device := _device(image, budget)) else "loop,nodev",
+                        device or image,
+                        point,
+                    ],
+                    budget,
+                )
             (point / "data").mkdir(exist_ok=True)
         return self.update(self.foresee(spec), spec, budget)
 
@@ -57,8 +65,10 @@ class Volumes:
         image, point = self._places(spec)
         have, want = image.stat().st_size, spec.size_gib * _GIB
         if want < have:
-            raise LabError(f"volume {spec.name} of lab {spec.lab}: {have // _GIB} GiB cannot shrink to {spec.size_gib}; "
-                           f"give a new volume another name, or keep the size")
+            raise LabError(
+                f"volume {spec.name} of lab {spec.lab}: {have // _GIB} GiB cannot shrink to {spec.size_gib}; "
+                f"give a new volume another name, or keep the size"
+            )
         if want > have:
             os.truncate(image, want)
             mount = mounted(point)
@@ -104,5 +114,8 @@ def _format(image: Path, size_gib: int, budget: Budget) -> None:
     with temporary.open("wb") as stream:
         stream.truncate(size_gib * _GIB)
     temporary.chmod(0o600)
-    run(["mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", temporary], budget)
+    run(
+        ["mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", temporary],
+        budget,
+    )
     temporary.rename(image)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pulumi program of the lab: the environment is the stack's name."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pulumi
+
+from infra.lab import program
+from infra.lab.resources import Host, Image, Network, Secret, Volume
+from infra.spec import Platform, SpecError, load
+
+
+def main(platform: Platform) -> None:
+    """Declare everything the platform needs, and export how to reach it."""
+    lab = platform.name
+    about = program.network(platform)
+    network = Network("network", lab=lab, **about)
+    secrets = {
+        name: Secret(name, name=name, kind=spec.kind, length=spec.length or 32)
+        for name, spec in platform.secrets.items()
+    }
+    below = pulumi.ResourceOptions(depends_on=[network])
+    volumes = [
+        Volume(plan.name, lab=lab, name=plan.name, size_gib=plan.size_gib, shared=plan.shared, opts=below)
+        for plan in program.volumes(platform)
+    ]
+    images = _images(platform, below, about["cache_port"])
+    keys = {}
+    for name, host in platform.hosts.items():
+        plan = program.image_of(host, program.images(platform))
+        key = Secret(f"host-key-{name}", name=f"host-key-{name}", kind="ssh-key")
+        wanted = {mount["volume"] for mount in program.mounts(host)}
+        needs = [
+            network,
+            *(
+                volume
+                for volume, item in zip(volumes, program.volumes(platform), strict=True)
+                if item.name in wanted
+            ),
+        ]
+        keys[name] = Host(
+            name,
+            {
+                "lab": lab,
+                "name": name,
+                "address": str(host.address),
+                "subnet": about["subnet"],
+                "gateway": about["gateway"],
+                "cacheUrl": network.cache,
+                "image": images[plan].content,
+                "memoryMib": host.size.memory_mib,
+                "cpus": host.size.cpus,
+                "mounts": program.mounts(host),
+                "authorizedKey": secrets[program.OPERATOR_KEY].public,
+                "hostKeyPrivate": key.confidential,
+            },
+            opts=pulumi.ResourceOptions(depends_on=needs),
+        ).host_key
+    _export(platform, keys, secrets)
+
+
+def _images(platform: Platform, below: pulumi.ResourceOptions, port: int) -> dict[str, Image]:
+    images: dict[str, Image] = {}
+    for plan in program.images(platform):
+        base = images[plan.base].content if plan.base else ""
+        images[plan.name] = Image(
+            f"image-{plan.name}",
+            lab=platform.name,
+            name=plan.name,
+            suite=platform.environment.suite,
+            packages=list(plan.packages),
+            base=base,
+            cache_port=port,
+            opts=below,
+        )
+    return images
+
+
+def _export(platform: Platform, keys: dict[str, pulumi.Output[str]], secrets: dict[str, Secret]) -> None:
+    pulumi.export("fleet", pulumi.Output.all(**keys).apply(partial(program.fleet, platform)))
+    documents: dict[str, Any] = {}
+    for name, secret in secrets.items():
+        values = pulumi.Output.all(value=secret.confidential, public=secret.public)
+        documents[name] = values.apply(partial(_document, platform.secrets[name].kind))
+    pulumi.export("secrets", pulumi.Output.secret(documents))
+    pulumi.export("next", program.NEXT)
+
+
+def _document(kind: str, parts: dict[str, str]) -> dict[str, str]:
+    return program.secret_document(kind, parts["value"], parts["public"])
+
+
+try:
+    description = load(pulumi.get_stack())
+except SpecError as error:  # the person's input, not this program, is wrong: no traceback
+    raise pulumi.RunError(str(error)) from error
+main(description)
