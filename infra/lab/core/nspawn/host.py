@@ -16,12 +16,13 @@ from infra.lab.core.nspawn import guest, seed
 from infra.lab.core.nspawn.cgroup import HostGroup
 from infra.lab.core.nspawn.files import locked, remove_if_empty, write_atomic
 from infra.lab.core.nspawn.image import Images
-from infra.lab.core.nspawn.launch import launch
+from infra.lab.core.nspawn.launch import launch, machine_name
 from infra.lab.core.nspawn.mounts import mounted, unmount_below
 from infra.lab.core.nspawn.paths import Paths
 from infra.lab.core.process import Budget, run
 
 _STOP_SECONDS = 15.0
+_NSPAWN_RUNTIME = Path("/run/systemd/nspawn")
 _log = logging.getLogger(__name__)
 
 
@@ -170,6 +171,10 @@ def remove_host(paths: Paths, lab: str, name: str, budget: Budget) -> None:
     guest.kill(group, budget)
     home = paths.host(lab, name)
     unmount_below(home, budget)
+    for kind in ("propagate", "unix-export"):  # what a killed systemd-nspawn leaves
+        leftover = _NSPAWN_RUNTIME / kind / machine_name(lab, name)
+        unmount_below(leftover, budget)
+        shutil.rmtree(leftover, ignore_errors=True)
     group.remove(budget)
     if home.exists():
         shutil.rmtree(home)

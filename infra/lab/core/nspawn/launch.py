@@ -54,6 +54,11 @@ def launch(paths: Paths, spec: HostSpec, group: HostGroup, budget: Budget) -> No
         budget.pause(0.005, f"starting host {spec.name}")
 
 
+def machine_name(lab: str, host: str) -> str:
+    """The host's name among all systemd-nspawn guests of this machine."""
+    return f"{lab}-{host}"
+
+
 def _nspawn(paths: Paths, spec: HostSpec) -> list[str]:
     binds = [f"--bind={data_directory(paths, spec.lab, mount.volume)}:{mount.path}" for mount in spec.mounts]
     return [
@@ -63,7 +68,7 @@ def _nspawn(paths: Paths, spec: HostSpec) -> list[str]:
         "--register=no",
         "--keep-unit",
         "--console=read-only",
-        f"--machine={spec.lab}-{spec.name}",
+        f"--machine={machine_name(spec.lab, spec.name)}",
         f"--hostname={spec.name}",
         f"--directory={paths.host(spec.lab, spec.name) / 'root'}",
         f"--network-bridge={bridge(spec.lab)}",

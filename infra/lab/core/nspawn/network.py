@@ -13,6 +13,7 @@ from infra.lab.core.model import NetworkSpec, NetworkState
 from infra.lab.core.nspawn.cache import PackageCache
 from infra.lab.core.nspawn.files import locked, remove_if_empty
 from infra.lab.core.nspawn.firewall import apply_rules, drop_table, has_table, table_name
+from infra.lab.core.nspawn.machine import Machine
 from infra.lab.core.nspawn.paths import Paths, bridge
 from infra.lab.core.nspawn.sweep import sweep_lab
 from infra.lab.core.process import Budget, run
@@ -42,6 +43,7 @@ class Networks:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._cache = PackageCache(paths)
+        self._machine = Machine(paths)
 
     def foresee(self, spec: NetworkSpec) -> NetworkState:
         """All of a network's state follows from its specification."""
@@ -66,6 +68,7 @@ class Networks:
             prefix = ipaddress.IPv4Network(spec.subnet).prefixlen
             run(["ip", "address", "replace", f"{spec.gateway}/{prefix}", "dev", link], budget)
             run(["ip", "link", "set", link, "up"], budget)
+        self._machine.prepare(budget)
         self._cache.start(spec.lab, spec.cache_port, budget)
         return self.foresee(spec)
 
@@ -78,6 +81,7 @@ class Networks:
             and old.gateway in _addresses(links)
             and has_table(table_name(old.lab), budget)
             and self._cache.running(old.cache_port)
+            and self._machine.ready()
         )
         return old if whole else None
 
@@ -94,6 +98,7 @@ class Networks:
             drop_table(table_name(old.lab), budget)
             shutil.rmtree(self._paths.lab(old.lab), ignore_errors=True)
         self._cache.release(old.lab, budget)
+        self._machine.restore(budget)
         remove_if_empty(self._paths.labs, self._paths.root, self._paths.runtime)
 
 
