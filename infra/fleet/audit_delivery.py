@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delivery of audit lines: from the journal on this machine to every control host, and by syslog to the log store.
+"""Delivery of audit lines: from this machine's journal to every control host, by syslog to the log store.
 
-Each control host has a cursor (bytes delivered) beside the journal, so lines written while it could not be reached
-are sent later, in order. A line may arrive twice after a loss of connection; `id` and `event` tell.
+Each control host has a cursor (bytes delivered) beside the journal, so lines written while it could not be
+reached are sent later, in order. A line may arrive twice after a loss of connection; `id` and `event` tell.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 TAG = "perennial-audit"
 CHUNK_BYTES = 256 * 1024
 LOGGER = ["logger", "--tag", TAG, "--size", "16384"]
-# The log store gets the line through the control host's syslog; its own journal file where the role made the folder.
+# The log store gets the lines through the control host's syslog, its journal file where the role made the
+# folder.
 RECEIVE = """set -o pipefail
 journal=/var/lib/perennial/journal
-if [ -d "$journal" ]; then tee -a "$journal/journal.jsonl"; else cat; fi | logger --tag perennial-audit --size 16384
+if [ -d "$journal" ]; then tee -a "$journal/journal.jsonl"; else cat; fi |
+    logger --tag perennial-audit --size 16384
 """
 
 
 def deliver(journal: Path, environment: str, fleet: Fleet | None, runner: Runner | None = None) -> list[str]:
-    """Send what is not delivered yet to each control host; return one line for each that could not be told."""
+    """Send what is not delivered yet to each control host; return a line for each that could not be told."""
     if fleet is None:
         return []
     runner = runner or SshRunner(fleet, dry_run=False)
@@ -52,7 +54,7 @@ def _is_here(host: str) -> bool:
 
 
 def _deliver_to(journal: Path, host: str, runner: Runner | None) -> str:
-    """Send to one host, or to this machine's own syslog without a runner; return the problem, '' when all is there."""
+    """Send to one host, or to this machine's syslog without a runner; return the problem, '' for none."""
     cursor = journal.with_name(f"journal.cursor.{host}")
     with os.fdopen(os.open(cursor, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

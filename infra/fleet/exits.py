@@ -33,7 +33,7 @@ class Exit(IntEnum):
 
 
 class PerennialError(Exception):
-    """Something that a person must know: what is wrong, where, the nearest valid word, and the next command."""
+    """What a person must know: what is wrong, where, the nearest valid word, and the next command."""
 
     def __init__(
         self, what: str, *, where: str = "", nearest: str = "", next_: str = "", code: Exit = Exit.FAILED

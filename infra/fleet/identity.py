@@ -12,7 +12,7 @@ from functools import cache
 
 import psutil
 
-from infra.inventory.fleet import CHECKOUT
+from infra.spec import CHECKOUT
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def current() -> Identity:
 
 @cache
 def commit() -> str:
-    """Return the checkout's commit, with `-dirty` where files differ from it; `unknown` outside a checkout."""
+    """Return the checkout's commit, `-dirty` where files differ from it; `unknown` outside a checkout."""
     git = ["git", "-C", str(CHECKOUT)]
     head = subprocess.run(
         [*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=30, check=False

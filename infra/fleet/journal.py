@@ -165,8 +165,9 @@ def act(
 ) -> Iterator[Act]:
     """Frame an act on `hosts` of `environment` with START and END lines.
 
-    END is written on success, on any exception and on SIGINT, SIGTERM and SIGHUP (outcome `interrupted`). Without a
-    fleet (the first `make up`) lines are kept here and delivered after `Act.attach`, or by the next act.
+    END is written on success, on any exception and on SIGINT, SIGTERM and SIGHUP (outcome `interrupted`).
+    Without a fleet (the first `make up`) lines are kept here, delivered after `Act.attach` or by the next
+    act.
     """
     journal = Journal(environment, directory or journal_directory(environment))
     record = Act(journal, command, reason, list(hosts), say, fleet)
@@ -185,7 +186,7 @@ def act(
 
 
 def outcome_of(error: BaseException) -> Exit:
-    """Return the exit code that an exception stands for; an error that brings a code of the table keeps it."""
+    """Return the exit code that an exception stands for; an error with a code of the table keeps it."""
     if isinstance(error, KeyboardInterrupt):
         return Exit.INTERRUPTED
     if isinstance(error, PerennialError):

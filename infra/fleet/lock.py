@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Named locks that live on the fleet, so that two control hosts, or an operator and a control host, exclude each other.
+"""Named locks that live on the fleet, so that two control hosts, or an operator and one, exclude each other.
 
-The lock host is the first enabled control host of the environment file; without one the first enabled database host,
-else the first enabled host. Everybody computes it from the description alone; when it cannot be reached, nobody acts.
+The lock host is the first enabled control host of the environment file; without one the first enabled
+database host, else the first enabled host. Everybody computes it from the description alone; when it cannot
+be reached, nobody acts.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _program() -> str:
 
 @dataclass
 class FleetLock:
-    """One named lock on the lock host; `ttl` in seconds is how long it outlives a holder that stopped refreshing."""
+    """One named lock on the lock host; `ttl` (seconds) is how long it outlives a holder that went silent."""
 
     runner: Runner
     host: str
@@ -111,7 +112,7 @@ class FleetLock:
         self._ask("release")
 
     def holder(self) -> dict[str, Any] | None:
-        """Return owner, reason, age and expires_in (seconds) of whoever holds the lock, None when nobody does."""
+        """Return owner, reason, age and expires_in (seconds) of the holder, None when nobody holds it."""
         found: dict[str, Any] | None = self._ask("show")["holder"]
         return found
 
@@ -126,8 +127,8 @@ class FleetLock:
     def _ask(self, action: str, replaces: str = "") -> dict[str, Any]:
         me = current()
         request = {
-            "action": action, "name": self.name, "token": self.token, "owner": str(me), "process": me.as_data(),
-            "reason": self.reason, "ttl": self.ttl, "replaces": replaces,
+            "action": action, "name": self.name, "token": self.token, "owner": str(me),
+            "process": me.as_data(), "reason": self.reason, "ttl": self.ttl, "replaces": replaces,
         }  # fmt: skip
         command = ["python3", "-c", _program()]
         result = self.runner.run(
@@ -171,7 +172,7 @@ def held(
     runner: Runner | None = None,
     say: Callable[[str], None] = say_on_stderr,
 ) -> Iterator[Lock]:
-    """Hold a lock on the fleet for the block, refreshed meanwhile, released at its end; NullLock without a fleet.
+    """Hold a lock on the fleet for the block, refreshed meanwhile, then released; NullLock without a fleet.
 
     Raises PerennialError (8) while somebody else holds it.
     """

@@ -10,12 +10,13 @@ import os
 import pathlib
 import sys
 import time
+import typing
 
 
-def answer(request: dict, directory: pathlib.Path, now: float) -> dict:
-    """Return {"granted": bool, "holder": the lock as it stands or null}, with `age` and `expires_in` in seconds."""
+def answer(request: dict[str, typing.Any], directory: pathlib.Path, now: float) -> dict[str, typing.Any]:
+    """Return whether it was granted, and the holder as it stands (age and expires_in in seconds) or null."""
     path = directory / (request["name"] + ".json")
-    held = json.loads(path.read_text()) if path.exists() else None
+    held: dict[str, typing.Any] | None = json.loads(path.read_text()) if path.exists() else None
     mine = held is not None and held["token"] == request["token"]
     free = held is None or held["expires"] <= now or held["token"] == request.get("replaces")
     action = request["action"]
@@ -31,7 +32,7 @@ def answer(request: dict, directory: pathlib.Path, now: float) -> dict:
         }
         write(path, held)
         granted = True
-    elif action == "refresh" and mine:
+    elif action == "refresh" and held is not None and mine:
         held["expires"] = now + request["ttl"]
         write(path, held)
         granted = True
@@ -43,7 +44,7 @@ def answer(request: dict, directory: pathlib.Path, now: float) -> dict:
     return {"granted": granted, "holder": held}
 
 
-def write(path: pathlib.Path, held: dict) -> None:
+def write(path: pathlib.Path, held: dict[str, typing.Any]) -> None:
     """Replace the lock file as a whole: a crash leaves the old one or the new one."""
     temporary = path.with_suffix(".new")
     with temporary.open("w") as file:

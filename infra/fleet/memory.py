@@ -16,7 +16,7 @@ Answer = Callable[[str, str, str], "str | int | Result | None"]
 class MemoryRunner:
     """Answers commands by rules, first match wins; what no rule knows succeeds without output.
 
-    A rule gets host, command line and stdin; it returns stdout, an exit code, a whole Result, or None to pass.
+    A rule gets host, command line and stdin; it returns stdout, exit code, a Result, or None to pass.
     """
 
     dry_run: bool = False

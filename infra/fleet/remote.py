@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands on hosts, through the OpenSSH client: pinned host keys, one key, one multiplexed connection a host."""
+"""Commands on hosts through the OpenSSH client: pinned host keys, one key, one shared connection a host."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Runner(Protocol):
         timeout: float = 60,
         root: bool = True,
     ) -> Result:
-        """Run `command` on `host` within `timeout` seconds; a dry run skips it unless it is `safe` (reads only)."""
+        """Run `command` on `host` within `timeout` s; a dry run skips what is not `safe` (reads only)."""
         ...
 
 
@@ -84,14 +84,14 @@ class Reach:
     def argv(self, remote: str) -> list[str]:
         """Return the whole client command that runs the shell line `remote`; it carries no secret."""
         return [
-            "ssh", "-T", "-p", str(self.port), "-i", self.key_file, *self.options, *multiplexed(), "-oLogLevel=ERROR",
-            "-oBatchMode=yes", f"-oConnectTimeout={CONNECT_SECONDS}", "-oServerAliveInterval=10",
-            f"{self.user}@{self.address}", remote,
+            "ssh", "-T", "-p", str(self.port), "-i", self.key_file, *self.options, *multiplexed(),
+            "-oLogLevel=ERROR", "-oBatchMode=yes", f"-oConnectTimeout={CONNECT_SECONDS}", 
+            "-oServerAliveInterval=10", f"{self.user}@{self.address}", remote,
         ]  # fmt: skip
 
 
 def control_directory() -> Path:
-    """Return the private folder of connection sockets; short, because a socket's path has at most 108 bytes."""
+    """Return the private folder of connection sockets; a socket's path has at most 108 bytes."""
     path = Path(tempfile.gettempdir()) / f"perennial-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
@@ -142,7 +142,7 @@ class SshRunner:
         timeout: float = 60,
         root: bool = True,
     ) -> Result:
-        """Run `command` on `host`; see Runner. Returns 255 where the host does not answer, 124 after `timeout`."""
+        """Run `command` on `host`; see Runner. 255 where the host does not answer, 124 after `timeout`."""
         if self.dry_run and not safe:
             self.skipped.append((host, tuple(command)))
             return Result(host, 0, skipped=True)
@@ -192,7 +192,7 @@ def run_many(
 
 
 def must(result: Result, doing: str) -> Result:
-    """Return `result`, or raise PerennialError saying what was being done, on which host, and what it answered."""
+    """Return `result`, or raise PerennialError saying what was being done, where, and what was answered."""
     if result.ok:
         return result
     if not result.reached:
