@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds and tests this repository. `perennial` (in .venv/bin) operates a live platform.
-# Variables: ENV= environment (lab), AREA= one area only, YES=1 do not ask, PYTEST= further arguments for pytest, UPGRADE=1 for lock.
+# Variables: ENV= environment (lab), AREA= one area only, YES=1 do not ask, PYTEST= arguments for pytest,
+# UPGRADE=1 for lock.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 ENV ?= lab
 AREA ?=
+YES ?=
 PYTEST ?=
 
 root := $(CURDIR)
@@ -30,7 +32,7 @@ lab_tests = $(wildcard tests/host tests/lab)
 
 help: ## list the targets (this list)
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@echo "  Variables: ENV=lab (environment), AREA=<one area>"
+	@echo "  Variables: ENV=lab (environment), AREA=<one area>, YES=1 (do not ask)"
 
 setup: ## packages, .venv, Pulumi CLI; fast when all is there
 	@$(SETUP) up check
@@ -48,7 +50,7 @@ down: ## take the platform down without a trace (disposable environments)
 	@$(OPERATE) down --env $(ENV) $(yes)
 
 check: setup ## linters, types and fast tests: under 2 minutes, touches no lab
-	@$(MAKE) -j2 --output-sync=target check-ruff check-format check-types check-yaml check-ansible check-shell check-php
+	@$(MAKE) -k -j2 --output-sync=target check-ruff check-format check-types check-yaml check-ansible check-shell check-php
 	@$(MAKE) check-tests
 
 check-ruff:
@@ -60,7 +62,7 @@ check-types:
 check-yaml:
 	@echo "== yamllint"; yamllint --strict .
 check-ansible:
-	@echo "== ansible-lint"; ansible-lint --quiet
+	@echo "== ansible-lint"; ANSIBLE_INVENTORY=infra/toolchain/lint-inventory.yml ANSIBLE_INVENTORY_ENABLED=yaml ansible-lint -q
 check-shell:
 	@echo "== shellcheck"; infra/toolchain/lint.sh shell
 check-php:
