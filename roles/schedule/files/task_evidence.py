@@ -73,16 +73,21 @@ def load_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def audit(task: Task, event: str, **outcome: object) -> None:
-    """Write one audit line to the journal under the tag `perennial-audit`."""
+def audit(task: Task, act: str, event: str, **outcome: object) -> None:
+    """Write one audit line of the form `audit/1` to the journal under the tag `perennial-audit`.
+
+    `act` is the same for START and END of one run.
+    """
     commit = RELEASE_FILE.read_text("utf-8").strip() if RELEASE_FILE.exists() else ""
     line = {
+        "schema": "audit/1",
         "event": event,
+        "id": act,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "person": f"schedule ({task.user})",
+        "person": f"{task.user}@{task.host}",
         "environment": task.environment,
         "command": f"{task.unit}.service",
-        "reason": f"{task.plan}: {task.title}",
+        "reason": f"schedule, {task.plan}: {task.title}",
         "hosts": [task.host],
         "commit": commit,
         **outcome,

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
@@ -140,16 +141,20 @@ def run_once(task: Task) -> int:
         if not held:
             print(f"{task.unit}: another run is not finished", file=sys.stderr)
             return EXIT_LOCKED
-        audit(task, "START")
+        act = str(uuid.uuid4())
+        audit(task, act, "START")
         run = execute(task)
         state = updated(load_json(task.state / "state.json"), run)
         write(task.state / "state.json", json.dumps(state) + "\n")
         write(task.state / "metrics.prom", metrics(task, state))
         report(task, run)
-        outcome = "done" if run.ok else f"failed: {run.reason}"
-        audit(task, "END", outcome=outcome, seconds=round(run.seconds, 3))
-        print(run.tail + f"{task.unit}: {outcome} after {run.seconds:.1f} s")
-        return 0 if run.ok else EXIT_FAILED
+        word = "done" if run.ok else "failed"
+        code = 0 if run.ok else EXIT_FAILED
+        audit(
+            task, act, "END", outcome=word, exit_code=code, detail=run.reason, seconds=round(run.seconds, 3)
+        )
+        print(run.tail + f"{task.unit}: {word} after {run.seconds:.1f} s {run.reason}".rstrip())
+        return code
 
 
 def interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
