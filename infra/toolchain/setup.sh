@@ -24,12 +24,15 @@ missing_packages() {
 
 # Keeps the package cache from being started as a service of the machine: a lab starts one of its own.
 policy=/usr/sbin/policy-rc.d
-remove_policy() { [[ -z ${policy_is_ours:-} ]] || rm -f "$policy"; }
+mark='Made by a running "make setup", which removes it.'
+remove_policy() { if grep -qsF "$mark" "$policy"; then rm -f "$policy"; fi; }
 hold_services() {
-    [[ -e $policy ]] && return
-    policy_is_ours=yes
-    # shellcheck disable=SC2016  # the script is written out literally
-    printf '#!/bin/sh\n# Made by a running "make setup", which removes it.\n[ "$1" != apt-cacher-ng ] || exit 101\n' >"$policy"
+    [[ ! -e $policy ]] || return 0 # the administrator's own
+    cat >"$policy" <<EOF
+#!/bin/sh
+# $mark
+[ "\$1" != apt-cacher-ng ] || exit 101
+EOF
     chmod 755 "$policy"
 }
 
@@ -38,6 +41,7 @@ install_packages() {
     echo "setup: to undo later: apt-get purge $*"
     export DEBIAN_FRONTEND=noninteractive
     local options=(-q -o DPkg::Lock::Timeout=120)
+    remove_policy # one that a killed run left
     trap remove_policy EXIT
     hold_services
     dpkg --configure -a

@@ -44,6 +44,11 @@ def interpreter_runs(paths: Paths) -> bool:
     return done.returncode == 0
 
 
+def is_usable(paths: Paths) -> bool:
+    """Tell whether the environment can be installed into; one whose making was cut short has no installer."""
+    return interpreter_runs(paths) and (_has_module(paths, "uv") or _has_module(paths, "pip"))
+
+
 def distributions(libraries: Path) -> list[str]:
     """List the installed distributions by the names of their metadata folders; one without RECORD is not."""
     return sorted(item.parent.name for item in libraries.glob("*.dist-info/RECORD"))
@@ -147,7 +152,7 @@ def ensure(paths: Paths, say: Callable[[str], None]) -> None:
         ToolchainError: When that fails; the message names the mend.
     """
     if not is_current(paths):
-        if not interpreter_runs(paths):
+        if not is_usable(paths):
             say("making the virtual environment .venv")
             _create(paths)
         say("installing the libraries of requirements/dev.txt (about 130, up to a minute or two)")

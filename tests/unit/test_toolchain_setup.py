@@ -74,6 +74,13 @@ def test_interpreter_that_is_gone_is_noticed(checkout: Paths) -> None:
     assert not venv.is_current(checkout)
 
 
+def test_half_made_environment_is_made_again(checkout: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut short before its installer came, it runs but nothing can be installed into it."""
+    assert venv.is_usable(checkout)
+    monkeypatch.setattr(venv, "_has_module", lambda _paths, _name: False)
+    assert not venv.is_usable(checkout)
+
+
 def test_requirement_takes_one_entry_with_all_its_hashes() -> None:
     """The bootstrap must be as strict as the lock, and `uv` is not `uvloop`."""
     assert venv.requirement(LOCK, "uv") == "uv==0.9.1 \\\n    --hash=sha256:cc\n"
