@@ -12,12 +12,13 @@ import tenacity
 
 from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.journal import say_on_stderr
-from infra.fleet.remote import must
+from infra.fleet.remote import SshRunner, must
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from infra.fleet.remote import Runner
+    from infra.inventory import Fleet
     from infra.spec import Platform
 
 # Installed by the role edge; it also keeps a drain over reloads and restarts of HAProxy.
@@ -166,3 +167,13 @@ def drained(pool: Pool, host: str) -> Iterator[None]:
         pool.say(f"when it is fit to serve: perennial fleet undrain {host} --env {pool.platform.name}")
         raise
     pool.undrain(host)
+
+
+def drain(fleet: Fleet, host: str, *, dry_run: bool = True) -> None:
+    """Take one member out on every edge and wait until requests under way have ended; see Pool.drain."""
+    Pool(fleet.platform, SshRunner(fleet, dry_run=dry_run)).drain(host)
+
+
+def undrain(fleet: Fleet, host: str, *, dry_run: bool = True) -> None:
+    """Put one member back on every edge and wait until each sends it requests; see Pool.undrain."""
+    Pool(fleet.platform, SshRunner(fleet, dry_run=dry_run)).undrain(host)

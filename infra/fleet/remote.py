@@ -85,7 +85,7 @@ class Reach:
         """Return the whole client command that runs the shell line `remote`; it carries no secret."""
         return [
             "ssh", "-T", "-p", str(self.port), "-i", self.key_file, *self.options, *multiplexed(),
-            "-oLogLevel=ERROR", "-oBatchMode=yes", f"-oConnectTimeout={CONNECT_SECONDS}", 
+            "-oLogLevel=ERROR", "-oBatchMode=yes", f"-oConnectTimeout={CONNECT_SECONDS}",
             "-oServerAliveInterval=10", f"{self.user}@{self.address}", remote,
         ]  # fmt: skip
 

@@ -8,17 +8,18 @@ run that stopped is resumed by the next one.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from infra.fleet.engine import POOL_ROLES, Procedure, Report, Rolling, no_record, role_of
 from infra.fleet.exits import PerennialError
 from infra.fleet.journal import say_on_stderr
-from infra.fleet.lock import NullLock
+from infra.fleet.lock import NullLock, held
 from infra.fleet.remote import SshRunner, must, run_many
 from infra.fleet.silence import Silences, silenced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from infra.fleet.lock import Lock
@@ -72,7 +73,7 @@ def roll(
 ) -> Report:
     """Carry out one procedure with the alerts of each batch silenced; see Rolling.
 
-    The caller holds the fleet's lock and hands it over; `changed` hears of each host before it is acted on.
+    Without `lock` it holds the fleet's own; `changed` hears of each host before it is acted on.
     """
     runner = runner or SshRunner(fleet, dry_run=dry_run)
     silences = None if runner.dry_run else Silences.of(fleet)
@@ -80,16 +81,17 @@ def roll(
     def silenced_here(hosts: list[str]) -> AbstractContextManager[None]:
         return silenced(silences, hosts, procedure.name, say=say)
 
-    return Rolling(
-        fleet.platform,
-        runner,
-        lock or NullLock(),
-        progress,
-        accept_outage=accept_outage,
-        say=say,
-        silenced=silenced_here,
-        changed=changed,
-    ).run(procedure)
+    with _locked(fleet, lock, runner, idle=False) as ours:
+        return Rolling(
+            fleet.platform,
+            runner,
+            ours,
+            progress,
+            accept_outage=accept_outage,
+            say=say,
+            silenced=silenced_here,
+            changed=changed,
+        ).run(procedure)
 
 
 def restart_needed(
@@ -108,13 +110,31 @@ def restart_needed(
     with `accept_outage` all but a writer are restarted. Raises PerennialError at the first failure.
     """
     runner = runner or SshRunner(fleet, dry_run=dry_run)
+    todo = procedures(fleet.platform, marked(fleet.platform, runner))
     reports = []
-    for procedure in procedures(fleet.platform, marked(fleet.platform, runner)):
-        report = roll(
-            fleet, procedure, lock=lock, runner=runner, accept_outage=accept_outage, say=say, changed=changed
-        )
-        for host in report.done:
-            paths = [f"{MARKS}/{unit}" for unit in procedure.units_on(host)]
-            must(runner.run(host, ["rm", "-f", *paths]), "clearing the marks")
-        reports.append(report)
+    with _locked(fleet, lock, runner, idle=not todo) as ours:
+        for procedure in todo:
+            report = roll(
+                fleet,
+                procedure,
+                lock=ours,
+                runner=runner,
+                accept_outage=accept_outage,
+                say=say,
+                changed=changed,
+            )
+            for host in report.done:
+                paths = [f"{MARKS}/{unit}" for unit in procedure.units_on(host)]
+                must(runner.run(host, ["rm", "-f", *paths]), "clearing the marks")
+            reports.append(report)
     return reports
+
+
+@contextmanager
+def _locked(fleet: Fleet, lock: Lock | None, runner: Runner, *, idle: bool) -> Iterator[Lock]:
+    """Give the caller's lock, or hold the fleet's own where something will be done without one."""
+    if lock is not None or idle or runner.dry_run:
+        yield lock or NullLock()
+        return
+    with held(fleet, "rolling change", runner=runner) as ours:
+        yield ours

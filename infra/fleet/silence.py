@@ -79,9 +79,7 @@ def silenced(
         yield
     except BaseException:
         if identifier:
-            say(
-                f"alerts of {', '.join(hosts)} stay SILENCED, {minutes:g} minutes at most (silence {identifier})"
-            )
+            say(f"alerts of {', '.join(hosts)} stay SILENCED, {minutes:g} min at most (silence {identifier})")
         raise
     if silences and identifier:
         try:

@@ -142,6 +142,14 @@ class EdgeTier:
             raise
         must(self.runner.run(host, ["systemctl", "start", "keepalived.service"]), "starting keepalived")
 
+    def leave(self, host: str) -> None:
+        """Stop keepalived, whose goodbye lets a peer take over at once, and see the address there."""
+        must(
+            self.runner.run(host, ["systemctl", "stop", "keepalived.service"]),
+            "giving up the virtual address",
+        )
+        self._wait_until_elsewhere(host)
+
     def _wait_until_elsewhere(self, host: str) -> None:
         if self.runner.dry_run:
             return
