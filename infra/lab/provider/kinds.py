@@ -60,6 +60,8 @@ class Kind:
         store: how to get at the resources of this kind.
         identity: the resource's id.
         replace: inputs whose change needs another resource; other changes are made in place.
+        fingerprint: computed outputs that follow from the inputs and from this release of the provider; another
+            value needs another resource as well.
         secret: confidential properties.
         refresh: look at the real thing before every update, so that a plain `pulumi up` heals.
         seconds: time limit of one act unless the program sets another.
@@ -70,6 +72,7 @@ class Kind:
     store: Callable[[LabBackend], Any]
     identity: Callable[[Any], str]
     replace: frozenset[str]
+    fingerprint: frozenset[str] = frozenset()
     secret: frozenset[str] = frozenset()
     delete_first: bool = False
     refresh: bool = True
@@ -102,6 +105,7 @@ KINDS: dict[str, Kind] = {
         lambda backend: backend.images,
         lambda state: state.hash,
         replace=frozenset({"lab", "name", "suite", "packages", "base"}),
+        fingerprint=frozenset({"hash"}),
         seconds=1800.0,
     ),
     "lab:index:Volume": Kind(

@@ -24,6 +24,10 @@ from infra.lab.provider.kinds import KINDS, Kind
 from infra.lab.provider.schema import VERSION, schema
 
 log = logging.getLogger(__name__)
+_DIFF_NONE = provider_pb2.DiffResponse.DIFF_NONE
+_DIFF_SOME = provider_pb2.DiffResponse.DIFF_SOME
+_UPDATE = provider_pb2.PropertyDiff.UPDATE
+_UPDATE_REPLACE = provider_pb2.PropertyDiff.UPDATE_REPLACE
 
 
 class LabProvider(provider_pb2_grpc.ResourceProviderServicer):
@@ -62,7 +66,7 @@ class LabProvider(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
         """No configuration, no difference."""
-        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
+        return provider_pb2.DiffResponse(changes=_DIFF_NONE)
 
     def Configure(
         self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
@@ -102,23 +106,20 @@ class LabProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Compare inputs with inputs; what happens to run never makes a difference."""
         kind = _kind(request.type, context)
         olds, news = wire.read(request.old_inputs), wire.read(request.news)
-        changed = sorted(name for name in {*olds, *news} if olds.get(name) != news.get(name))
-        changes = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
-        replaces = [name for name in changed if name in kind.replace]
+        replaces = kind.replace | kind.fingerprint
+        changed = {name for name in {*olds, *news} if olds.get(name) != news.get(name)}
+        changed |= self._outdated(kind, wire.read(request.olds), news)
         response = provider_pb2.DiffResponse(
-            changes=changes,
-            diffs=changed,
-            replaces=replaces,
+            changes=_DIFF_SOME if changed else _DIFF_NONE,
+            diffs=sorted(changed),
+            replaces=sorted(changed & replaces),
             hasDetailedDiff=True,
-            deleteBeforeReplace=kind.delete_first and bool(replaces),
+            deleteBeforeReplace=kind.delete_first and bool(changed & replaces),
         )
-        for name in changed:
-            response.detailedDiff[name].inputDiff = True
-            response.detailedDiff[name].kind = (
-                provider_pb2.PropertyDiff.UPDATE_REPLACE
-                if name in kind.replace
-                else provider_pb2.PropertyDiff.UPDATE
-            )
+        for name in sorted(changed):
+            detail = response.detailedDiff[name]
+            detail.inputDiff = name not in kind.computed
+            detail.kind = _UPDATE_REPLACE if name in replaces else _UPDATE
         return response
 
     def Create(
@@ -189,6 +190,13 @@ class LabProvider(provider_pb2_grpc.ResourceProviderServicer):
             if self._made is None:
                 self._made = self._make()
             return self._made
+
+    def _outdated(self, kind: Kind, olds: wire.Properties, news: wire.Properties) -> set[str]:
+        if not kind.fingerprint or wire.has_unknown(news):
+            return set()
+        foreseen = kind.store(self._backend).foresee(kind.spec.model_validate(news))
+        now = foreseen.model_dump(mode="json", by_alias=True)
+        return {name for name in kind.fingerprint if olds.get(name) != now[name]}
 
     def _foreseen(self, kind: Kind, news: wire.Properties, olds: wire.Properties | None = None) -> Any:
         known = None

@@ -107,8 +107,8 @@ class Hosts:
             and guest.supervised(group)
         )
 
-    def _lower(self, spec: HostSpec) -> list[int]:
-        return [layer.stat().st_ino for layer in self._images.layers(spec.image)]
+    def _lower(self, spec: HostSpec) -> list[str]:
+        return [str(layer) for layer in self._images.layers(spec.image)]
 
     def _stop(self, spec: HostSpec, budget: Budget, *, graceful: bool = False) -> None:
         group = HostGroup(spec.lab, spec.name)
@@ -129,7 +129,7 @@ class Hosts:
             shutil.rmtree(home)
         for part in ("upper", "work", "root"):
             (home / part).mkdir(parents=True, exist_ok=True)
-        lower = ":".join(str(layer) for layer in self._images.layers(spec.image))
+        lower = ":".join(self._lower(spec))
         options = f"lowerdir={lower},upperdir={home / 'upper'},workdir={home / 'work'}"
         run(["mount", "-t", "overlay", "overlay", "-o", options, home / "root"], budget)
         if new:

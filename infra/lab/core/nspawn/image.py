@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-import time
 from pathlib import Path
 from uuid import uuid4
 
-from infra.lab.core.errors import LabError
+from infra.lab.core.errors import CancelledError, LabError
 from infra.lab.core.model import ImageSpec, ImageState
 from infra.lab.core.nspawn.files import locked, remove_if_empty, write_atomic
+from infra.lab.core.nspawn.image_tree import ImageTrees
 from infra.lab.core.nspawn.manifest import manifest
 from infra.lab.core.nspawn.paths import Paths
 from infra.lab.core.nspawn.recipe import (
@@ -23,7 +24,10 @@ from infra.lab.core.nspawn.recipe import (
 )
 from infra.lab.core.process import Budget, contained, run
 
-_TRUST_SECONDS = 20.0  # one look at an image serves all hosts of the same command
+_NEEDED_BYTES = (
+    2 * 1024**3
+)  # a role's image with its packages, while it is built; the largest of the platform takes 1.1
+_log = logging.getLogger(__name__)
 
 
 class Images:
@@ -31,7 +35,7 @@ class Images:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._seen: dict[str, tuple[float, int]] = {}
+        self._trees = ImageTrees(paths)
 
     def foresee(self, spec: ImageSpec) -> ImageState:
         """The hash follows from the definition."""
@@ -40,10 +44,9 @@ class Images:
     def create(self, spec: ImageSpec, budget: Budget) -> ImageState:
         """Build the image unless a sound one is there, and note its user."""
         state = self.foresee(spec)
-        home = self._paths.images / state.hash
         with locked(self._paths.runtime / f"image-{state.hash}.lock", budget):
             if not self.sound(state.hash):
-                self._build(spec, home, budget)
+                self._build(spec, state.hash, budget)
             users = self._users(state.hash)
             users.mkdir(parents=True, exist_ok=True)
             (users / _user(spec)).touch()
@@ -70,75 +73,53 @@ class Images:
             (users / user).unlink(missing_ok=True)
             if not users.is_dir() or not any(users.iterdir()):
                 remove_if_empty(users)
-                self._discard(name)
-                shutil.rmtree(self._paths.images / name, ignore_errors=True)
+                self._trees.prune(name, keep_current=False)
+                remove_if_empty(self._trees.home(name))
         remove_if_empty(
             self._paths.images / "users", self._paths.images, self._paths.root, self._paths.runtime
         )
 
     def layers(self, name: str) -> list[Path]:
         """The file trees of an image, uppermost first, as an overlay mount wants them."""
-        found = []
-        while name:
-            found.append(self._paths.images / name / "root")
-            name = str(self._described(name).get("base", ""))
-        return found
+        return self._trees.layers(name)
 
     def sound(self, name: str) -> bool:
         """Whether the image and those below it are exactly as they were built."""
-        home = self._paths.images / name
-        described = self._described(name)
-        if not described:
-            return False
-        seen = self._seen.get(name)
-        if seen is None or seen[0] < time.monotonic() or seen[1] != (home / "root").stat().st_ino:
-            if manifest(home / "root") != described["manifest"]:
-                return False
-            self._seen[name] = (time.monotonic() + _TRUST_SECONDS, (home / "root").stat().st_ino)
-        return not described["base"] or self.sound(str(described["base"]))
-
-    def _described(self, name: str) -> dict[str, str]:
-        path = self._paths.images / name / "image.json"
-        if not path.exists() or not (path.parent / "root").is_dir():
-            return {}
-        try:
-            found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            return {}
-        return found
+        return self._trees.sound(name)
 
     def _users(self, name: str) -> Path:
         return self._paths.images / "users" / name
 
-    def _discard(self, name: str) -> None:
-        self._seen.pop(name, None)
-        for leftover in self._paths.images.glob(f".{name}-*"):
-            shutil.rmtree(leftover)
-
-    def _build(self, spec: ImageSpec, home: Path, budget: Budget) -> None:
-        self._discard(home.name)
-        work = self._paths.images / f".{home.name}-{uuid4().hex[:8]}"
-        for part in ("root", "work", "merged"):
-            (work / part).mkdir(parents=True)
+    def _build(self, spec: ImageSpec, name: str, budget: Budget) -> None:
+        self._trees.prune(name, keep_current=True)
+        _refuse_full(self._paths.root, spec.name)
+        _log.info(
+            "building image %s (%d packages of its own): up to some minutes", spec.name, len(spec.packages)
+        )
+        home = self._trees.home(name)
+        work = home / uuid4().hex[:12]
         try:
+            for part in ("root", "work", "merged"):
+                (work / part).mkdir(parents=True)
             self._fill(spec, work, budget)
             for part in ("work", "merged"):  # first: whiteouts in root are links to one in work
                 shutil.rmtree(work / part)
             facts = {
+                "build": work.name,
                 "name": spec.name,
                 "suite": spec.suite,
                 "base": spec.base,
-                "packages": sorted(spec.packages),
+                "below": self._trees.described(spec.base).get("build", "") if spec.base else "",
+                "packages": " ".join(sorted(spec.packages)),
                 "manifest": manifest(work / "root"),
             }
-            write_atomic(work / "image.json", json.dumps(facts, indent=1) + "\n")
-            if home.exists():  # a damaged one: hosts that run on it are started again on the new one
-                home.rename(home.with_name(f".{home.name}-damaged"))
-            work.rename(home)
+            write_atomic(home / "image.json", json.dumps(facts, indent=1) + "\n")
         except (LabError, OSError) as error:
             shutil.rmtree(work, ignore_errors=True)
+            if isinstance(error, CancelledError):
+                raise
             raise LabError(f"image {spec.name}: {error}") from error
-        self._discard(home.name)
+        self._trees.prune(name, keep_current=True)
 
     def _fill(self, spec: ImageSpec, work: Path, budget: Budget) -> None:
         proxy = f"http://127.0.0.1:{spec.cache_port}"
@@ -159,3 +140,12 @@ class Images:
 
 def _user(spec: ImageSpec) -> str:
     return f"{spec.lab}.{spec.name}"
+
+
+def _refuse_full(directory: Path, name: str) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < _NEEDED_BYTES:
+        raise LabError(
+            f"image {name}: {directory} has {free / 1024**3:.1f} GiB free and a build needs "
+            f"{_NEEDED_BYTES / 1024**3:.0f}; free some space, then run the same command again"
+        )
