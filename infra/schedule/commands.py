@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from infra.cli.common import AsJson, new_app, print_json, table
 from infra.fleet import journal
 from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.remote import SshRunner
@@ -19,15 +17,18 @@ from infra.inventory import read_fleet
 from infra.schedule import builtin, evidence
 from infra.spec import derive, load, nearest
 
-app = typer.Typer(no_args_is_help=True, help="Scheduled tasks: list, status, run.")
+app = new_app(
+    "List, run and judge the scheduled tasks.",
+    "perennial schedule status",
+    "perennial schedule run converge-check --env lab",
+)
 
 Environment = Annotated[
-    str, typer.Option("--env", envvar="PERENNIAL_ENV", help="environment, a file inventories/<env>.yml")
+    str, typer.Option("--env", envvar="PERENNIAL_ENV", help="Environment, a file inventories/ENV.yml.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 
 
-@app.command("list", epilog="Example: perennial schedule list --env lab")
+@app.command("list")
 def list_(env: Environment = "lab", as_json: AsJson = False) -> None:
     """Show every task: when, where, for which clause of the plan, and who owns it."""
     platform = load(env)
@@ -42,12 +43,12 @@ def list_(env: Environment = "lab", as_json: AsJson = False) -> None:
     _show(f"scheduled tasks of {env}", rows, as_json=as_json)
 
 
-@app.command(epilog="Example: perennial schedule status --json")
+@app.command()
 def status(env: Environment = "lab", as_json: AsJson = False) -> None:
     """Show when each task last succeeded; exit 1 where one failed, is late, never ran or cannot be seen."""
     states = list(evidence.states(read_fleet(env)))
     if as_json:
-        typer.echo(json.dumps([asdict(state) for state in states], indent=1))
+        print_json([asdict(state) for state in states])
     else:
         rows = [
             {
@@ -62,8 +63,8 @@ def status(env: Environment = "lab", as_json: AsJson = False) -> None:
         raise typer.Exit(Exit.FAILED)
 
 
-@app.command(epilog="Example: perennial schedule run converge-check --env lab")
-def run(task: Annotated[str, typer.Argument(help="name of a task")], env: Environment = "lab") -> None:
+@app.command()
+def run(task: Annotated[str, typer.Argument(help="Name of a task.")], env: Environment = "lab") -> None:
     """Run a task now, where it belongs, and wait for its end; exit 1 where it fails."""
     platform = load(env)
     if task not in platform.tasks:
@@ -110,11 +111,6 @@ def _moment(timestamp: float | None) -> str:
 
 def _show(title: str, rows: list[dict[str, str]], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
-        return
-    table = Table(title=title, title_justify="left")
-    for column in rows[0] if rows else ():
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*row.values())
-    Console().print(table)
+        print_json(rows)
+    else:
+        table(title, list(rows[0]) if rows else [], [list(row.values()) for row in rows])

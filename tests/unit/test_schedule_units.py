@@ -69,7 +69,7 @@ def converge(
     units: Any, tmp_path: Path, tasks: list[dict[str, Any]]
 ) -> tuple[list[str], list[str], FakeModule]:
     """Bring the test directory to `tasks`; return names changed, names removed, and the module."""
-    want = units.wanted(tasks, "lab", "ctl-1")
+    want = units.wanted(tasks, "lab", "ctl-1", {})
     changed = units.differing(want)
     strays = sorted(units.owned() - set(want.files) - set(want.links))
     module = FakeModule(tmp_path / "state")
@@ -134,8 +134,9 @@ def test_units_of_others_are_left_alone(units: Any, tmp_path: Path) -> None:
 
 def test_a_unit_is_confined_and_bounded(units: Any) -> None:
     """A task that runs away or is taken over stays in its place."""
-    task = tasks_of("ctl-1")[0] | {"writes": ["/var/lib/perennial/control"]}
-    text = units.service(task)
+    task = tasks_of("ctl-1")[0]
+    text = units.service(task, {"perennial": ["/var/lib/perennial/control"], "www-data": ["/srv/uploads"]})
+    assert "/srv/uploads" not in text
     for line in ("NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes", "CapabilityBoundingSet=",
                  "ReadWritePaths=-/var/lib/perennial/control", "TimeoutStartSec=1830",
                  "User=perennial"):  # fmt: skip
@@ -146,7 +147,7 @@ def test_a_unit_is_confined_and_bounded(units: Any) -> None:
 def test_a_percent_sign_is_not_a_specifier(units: Any) -> None:
     """Unescaped, systemd would expand it, and refuse the unit or show something else."""
     task = tasks_of("ctl-1")[0] | {"title": "use at most 80% of it"}
-    assert "Description=use at most 80%% of it" in units.service(task)
+    assert "Description=use at most 80%% of it" in units.service(task, {})
 
 
 def test_the_runner_understands_what_the_module_writes(

@@ -25,6 +25,7 @@ options:
   tasks: {description: as in C(perennial.tasks), type: list, elements: dict, required: true}
   environment: {description: name of the environment, type: str, required: true}
   host: {description: name of the host, type: str, required: true}
+  writes: {description: user to paths that its tasks may write to, type: dict, default: {}}
 author: [Perennial]
 """
 
@@ -118,9 +119,9 @@ class Wanted:
     links: dict[Path, str]
 
 
-def service(task: dict[str, Any]) -> str:
+def service(task: dict[str, Any], writes: dict[str, list[str]]) -> str:
     """Return the service unit of a task; only root's tasks keep capabilities."""
-    own = "".join(f"ReadWritePaths=-{path}\n" for path in task.get("writes") or [])
+    own = "".join(f"ReadWritePaths=-{path}\n" for path in writes.get(task["user"], []))
     if task["user"] != "root":
         own += "CapabilityBoundingSet=\n"
     return SERVICE.substitute(
@@ -150,14 +151,14 @@ def description(task: dict[str, Any], environment: str, host: str) -> str:
     return json.dumps(made, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def wanted(tasks: list[dict[str, Any]], environment: str, host: str) -> Wanted:
+def wanted(tasks: list[dict[str, Any]], environment: str, host: str, writes: dict[str, list[str]]) -> Wanted:
     """Return all files and links of `tasks`."""
     files: dict[Path, str] = {}
     links: dict[Path, str] = {}
     for task in tasks:
         unit = task["unit"]
         files[TASKS / f"{unit}.json"] = description(task, environment, host)
-        files[UNITS / f"{unit}.service"] = service(task)
+        files[UNITS / f"{unit}.service"] = service(task, writes)
         files[UNITS / f"{unit}.timer"] = timer(task)
         links[WANTS / f"{unit}.timer"] = str(UNITS / f"{unit}.timer")
         links[METRICS / f"task_{unit}.prom"] = f"{STATE}/{unit}/metrics.prom"
@@ -286,11 +287,12 @@ def main() -> None:
             "tasks": {"type": "list", "elements": "dict", "required": True},
             "environment": {"type": "str", "required": True},
             "host": {"type": "str", "required": True},
+            "writes": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     tasks = module.params["tasks"]
-    want = wanted(tasks, module.params["environment"], module.params["host"])
+    want = wanted(tasks, module.params["environment"], module.params["host"], module.params["writes"])
     changed = differing(want)
     strays = sorted(owned() - set(want.files) - set(want.links))
     shown = diff(want, changed, strays) if module._diff else []  # noqa: SLF001 - how modules learn of --diff
