@@ -88,11 +88,9 @@ class Perennial_DB extends wpdb {
 			header( 'Cache-Control: private, no-store' );
 			header( 'Retry-After: 5' );
 		}
-		wp_die(
-			esc_html__( 'Error establishing a database connection' ),
-			esc_html__( 'Database Error' ),
-			array( 'response' => 503 )
-		);
+		// Too early for the escaping functions; the texts are WordPress' own.
+		// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped
+		wp_die( '<h1>' . __( 'Error establishing a database connection' ) . '</h1>', '', array( 'response' => 503 ) );
 	}
 }
 

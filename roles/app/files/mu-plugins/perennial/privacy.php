@@ -79,12 +79,28 @@ function own_hints( array $urls ): array {
 }
 
 /**
+ * Gives the answer of an update look-up that found nothing.
+ */
+function no_updates(): object {
+	return (object) array(
+		'last_checked'    => time(),
+		'version_checked' => wp_get_wp_version(),
+		'updates'         => array(),
+		'response'        => array(),
+		'translations'    => array(),
+	);
+}
+
+/**
  * Stops update look-ups: code comes from packages, and outgoing requests are blocked anyway.
  */
 function no_phoning_home(): void {
 	foreach ( array( 'core', 'plugins', 'themes' ) as $kind ) {
-		add_filter( "pre_site_transient_update_$kind", static fn() => (object) array( 'last_checked' => time(), 'updates' => array(), 'response' => array() ) );
+		add_filter( "pre_site_transient_update_$kind", __NAMESPACE__ . '\no_updates' );
 	}
+	remove_action( 'wp_version_check', 'wp_version_check' );
+	remove_action( 'wp_update_plugins', 'wp_update_plugins' );
+	remove_action( 'wp_update_themes', 'wp_update_themes' );
 	remove_action( 'init', 'wp_schedule_update_checks' );
 	remove_action( 'admin_init', '_maybe_update_core' );
 	remove_action( 'admin_init', '_maybe_update_plugins' );

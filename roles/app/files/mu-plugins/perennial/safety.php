@@ -71,7 +71,7 @@ function hide_users_routes( array $endpoints ): array {
 }
 
 /**
- * Gives new accounts a public name part that does not tell the login name.
+ * Gives new accounts an address and a shown name that do not tell the login name.
  *
  * @param array $data     Columns to be written.
  * @param bool  $update   Whether the account exists already.
@@ -82,6 +82,9 @@ function hide_login_name( array $data, bool $update, $user_id, array $userdata )
 	$login = (string) ( $userdata['user_login'] ?? '' );
 	if ( ! $update && sanitize_title( $login ) === ( $data['user_nicename'] ?? '' ) ) {
 		$data['user_nicename'] = 'u' . bin2hex( random_bytes( 6 ) );
+	}
+	if ( ! $update && ( $data['display_name'] ?? '' ) === $login ) {
+		$data['display_name'] = __( 'Member', 'perennial' ) . ' ' . substr( $data['user_nicename'], 1, 4 );
 	}
 	return $data;
 }

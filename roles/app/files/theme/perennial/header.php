@@ -31,7 +31,7 @@ defined( 'ABSPATH' ) || exit;
 			if ( has_nav_menu( 'primary' ) ) {
 				wp_nav_menu( array( 'theme_location' => 'primary', 'container' => false, 'menu_class' => 'menu', 'depth' => 1 ) );
 			} else {
-				wp_page_menu( array( 'menu_class' => '', 'container' => 'ul', 'before' => '', 'after' => '', 'menu_id' => '', 'depth' => 1, 'number' => 6, 'show_home' => true ) );
+				wp_page_menu( array( 'menu_class' => 'menu', 'container' => 'ul', 'before' => '', 'after' => '', 'depth' => 1, 'number' => 6, 'show_home' => true ) );
 			}
 			?>
 		</nav>

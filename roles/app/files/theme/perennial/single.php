@@ -27,8 +27,12 @@ while ( have_posts() ) :
 			wp_link_pages();
 			?>
 		</div>
-		<?php the_terms( get_the_ID(), 'category', '<ul class="terms"><li>', '</li><li>', '</li></ul>' ); ?>
-		<?php the_tags( '<ul class="terms"><li>', '</li><li>', '</li></ul>' ); ?>
+		<?php if ( has_category() || has_tag() ) : ?>
+			<ul class="terms">
+				<?php the_terms( get_the_ID(), 'category', '<li>', '</li><li>', '</li>' ); ?>
+				<?php the_terms( get_the_ID(), 'post_tag', '<li>', '</li><li>', '</li>' ); ?>
+			</ul>
+		<?php endif; ?>
 	</article>
 	<?php
 	if ( comments_open() || get_comments_number() ) {

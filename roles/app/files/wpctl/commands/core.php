@@ -67,12 +67,16 @@ final class Core_Commands {
 		if ( ! defined( 'WP_SITEURL' ) ) {
 			define( 'WP_SITEURL', $url );
 		}
+		// Dates and the first category take the site's language from the start.
+		load_default_textdomain( $locale );
+		$GLOBALS['wp_locale'] = new \WP_Locale();
 		// A structure in place keeps WordPress from testing pretty addresses with a request to itself.
 		$structure = static fn() => '/%year%/%monthnum%/%postname%/';
 		add_filter( 'pre_option_permalink_structure', $structure );
 		$result = wp_install( $title, $login, $email, true, '', wp_slash( $password ), 'en_US' === $locale ? '' : $locale );
 		remove_filter( 'pre_option_permalink_structure', $structure );
 		Failure::check( $result );
+		wp_update_user( wp_slash( array( 'ID' => $result['user_id'], 'display_name' => $title ) ) );
 		update_option( 'permalink_structure', $structure() );
 		update_option( 'comment_moderation', '1' );
 		update_option( 'WPLANG', 'en_US' === $locale ? '' : $locale );

@@ -89,6 +89,7 @@ final class Ensure {
 		$steps->schema();
 		$steps->roles( $this->wanted['roles'] ?? array() );
 		$steps->options( array_filter( $options, static fn( $value ) => null !== $value ) + ( $this->wanted['options'] ?? array() ) );
+		$steps->defaults();
 		$steps->admin( $this->wanted['admin'] );
 		if ( isset( $this->wanted['plugins'] ) ) {
 			$steps->plugins( $this->wanted['plugins'] );

@@ -10,6 +10,9 @@ namespace Perennial\Wpctl;
  */
 final class Steps {
 
+	/** Options of the theme's footer. */
+	private const FOOTER = array( 'perennial_theme_icp', 'perennial_theme_police', 'perennial_theme_complaint_url', 'perennial_theme_terms_url', 'perennial_theme_contact_url' );
+
 	/**
 	 * What changed or would change.
 	 *
@@ -52,6 +55,15 @@ final class Steps {
 			\Perennial\Bans::all();
 		} );
 		$this->step( ! \Perennial\Table::exists(), 'table perennial_bans', array( \Perennial\Table::class, 'ensure' ) );
+	}
+
+	/**
+	 * Options that every page reads: one that is missing costs a query each time, an empty one costs none.
+	 */
+	public function defaults(): void {
+		foreach ( array( 'can_compress_scripts', 'https_migration_required', ...self::FOOTER ) as $name ) {
+			$this->step( null === get_option( $name, null ), "option $name", static fn() => add_option( $name, '', '', true ) );
+		}
 	}
 
 	/**

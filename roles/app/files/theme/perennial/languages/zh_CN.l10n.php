@@ -30,6 +30,7 @@ return array(
 		"%s comment\0%s comments"                         => '%s 条评论',
 		'Search for'                                      => '搜索',
 		'Search'                                          => '搜索',
+		'Member'                                          => '成员',
 		'The user name or the password is wrong.'         => '用户名或密码错误。',
 	),
 );
