@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from infra.spec import Host, Platform
 
 POOL_ROLES = ("database", "app", "edge")
+UNIT_TYPES = (".service", ".socket", ".timer", ".target")
 
 
 def no_silence(hosts: list[str]) -> AbstractContextManager[None]:
@@ -95,6 +96,7 @@ class Rolling:
     lock: Lock = field(default_factory=NullLock)
     progress: Progress | None = None
     accept_outage: bool = False
+    precheck_seconds: float = 15
     say: Callable[[str], None] = say_on_stderr
     silenced: Callable[[list[str]], AbstractContextManager[None]] = no_silence
     changed: Callable[[str], None] = no_record
@@ -165,7 +167,7 @@ class Rolling:
             if host.name not in names
         ]
         if procedure.disruptive and procedure.role in POOL_ROLES:
-            Health(self.platform, self.runner).require(others, seconds=15)
+            Health(self.platform, self.runner).require(others, seconds=self.precheck_seconds)
             if not self.accept_outage:
                 how.check_budget(names)
 
@@ -183,7 +185,7 @@ class Rolling:
             health.require(batch, procedure.health_seconds, without=stopped)
 
     def _act(self, procedure: Procedure, host: str) -> None:
-        units = [unit if "." in unit else f"{unit}.service" for unit in procedure.units_on(host)]
+        units = [full_name(unit) for unit in procedure.units_on(host)]
         done = self.runner.run(host, ["systemctl", procedure.action, *units], timeout=180)
         must(done, f"systemctl {procedure.action} {' '.join(units)}")
 
@@ -191,6 +193,11 @@ class Rolling:
         return "; ".join(
             f"{procedure.action} {', '.join(procedure.units_on(name))} on {name}" for name in names
         )
+
+
+def full_name(unit: str) -> str:
+    """Return a unit's name with its type; a dot alone says nothing (`php8.4-fpm`)."""
+    return unit if unit.endswith(UNIT_TYPES) else f"{unit}.service"
 
 
 def role_of(unit: str, host: Host) -> str:
