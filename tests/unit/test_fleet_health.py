@@ -81,7 +81,7 @@ def test_a_dry_run_reads_and_does_not_change(tmp_path: Path, monkeypatch: pytest
         called.append(argv)
         return type("Done", (), {"returncode": 0, "stdout": "x", "stderr": ""})()
 
-    monkeypatch.setattr(remote.subprocess, "run", client)
+    monkeypatch.setattr("infra.fleet.remote.subprocess.run", client)
     runner = remote.SshRunner(fleet(tmp_path))
     assert runner.run("app-1", ["reboot"]).skipped
     assert called == []

@@ -163,7 +163,12 @@ def test_a_half_written_line_is_not_sent(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text('{"n":1}\n{"n":')
     sent: list[str] = []
-    runner = MemoryRunner(rules=[lambda host, line, stdin: sent.append(stdin) or 0])
+
+    def receive(host: str, line: str, stdin: str) -> int:
+        sent.append(stdin)
+        return 0
+
+    runner = MemoryRunner(rules=[receive])
     audit_delivery.deliver(path, "unit", fleet(tmp_path), runner)
     assert sent == ['{"n":1}\n']
 
@@ -171,7 +176,7 @@ def test_a_half_written_line_is_not_sent(tmp_path: Path) -> None:
 def test_an_act_that_cannot_be_delivered_says_so_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The audit line is safe on this machine; an unreachable log store must not stop a repair of that store."""
+    """The line is safe on this machine; an unreachable log store must not stop a repair of that store."""
     monkeypatch.setattr(audit_delivery, "SshRunner", lambda *_, **__: MemoryRunner(rules=[lambda *_: 255]))
     told: list[str] = []
     made = fleet(tmp_path)

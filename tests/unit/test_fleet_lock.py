@@ -106,7 +106,8 @@ def test_a_lock_is_given_back_only_with_its_own_token(tmp_path: Path) -> None:
 
 def test_a_lock_whose_holder_died_on_this_machine_is_taken_over_at_once(tmp_path: Path) -> None:
     """`make up` must complete after `kill -9` of the one before, not five minutes later."""
-    runner, made, told = locks(tmp_path / "l"), fleet(tmp_path), []
+    told: list[str] = []
+    runner, made = locks(tmp_path / "l"), fleet(tmp_path)
     (tmp_path / "l").mkdir()
     dead = current().as_data() | {"started": 1.0}
     ask(tmp_path / "l", "acquire", "X", now=4e9, process=dead, owner="me@here[1]")

@@ -18,7 +18,7 @@ from tests.unit.fleet_world import World, changes, fleet, platform
 @pytest.fixture(autouse=True)
 def _no_alertmanager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silences have tests of their own."""
-    monkeypatch.setattr(rolling.Silences, "of", lambda _: None)
+    monkeypatch.setattr("infra.fleet.rolling.Silences.of", lambda _: None)
 
 
 PHP = Procedure("restart-php", "app", "restart", ("php8.4-fpm",), health_seconds=0.1)
@@ -56,7 +56,8 @@ def test_each_host_is_drained_on_both_edges_before_it_is_restarted_and_put_back_
 
 def test_a_dry_run_names_every_host_and_changes_nothing(tmp_path: Path) -> None:
     """The plan that people agree to comes from the same code as the act."""
-    world, told = World(), []
+    world = World()
+    told: list[str] = []
     world.runner.dry_run = True
     report = engine(world, tmp_path, told).run(PHP)
     assert changes(world) == []
@@ -69,7 +70,8 @@ def test_a_dry_run_names_every_host_and_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_host_that_fails_stays_drained_and_stops_the_run(tmp_path: Path) -> None:
     """A bad change on the first host must not reach the second, and nobody may be sent to the broken one."""
-    world, told = World(), []
+    world = World()
+    told: list[str] = []
     world.failing_restarts = {"app-1"}
     with pytest.raises(PerennialError, match="app-1: systemctl restart"):
         engine(world, tmp_path, told).run(PHP)
@@ -84,7 +86,7 @@ def test_a_host_that_restarts_but_does_not_serve_stays_drained(tmp_path: Path) -
     """Systemctl's word is not enough: the health page is asked before anybody is sent there."""
     world = World()
     world.breaks_on_restart = {"app-1"}
-    with pytest.raises(PerennialError, match="php8.4-fpm is failed"):
+    with pytest.raises(PerennialError, match=r"php8\.4-fpm is failed"):
         engine(world, tmp_path).run(PHP)
     assert {states["app-1"] for states in world.state.values()} == {"DRAIN"}
     assert Progress(tmp_path / "p").done(PHP.name) == set()
@@ -235,7 +237,8 @@ def test_a_procedure_that_means_no_host_is_an_error(tmp_path: Path) -> None:
 
 def test_marked_units_are_restarted_by_tier_and_their_marks_cleared(tmp_path: Path) -> None:
     """This is how `make up` ends; an unmarked host is not touched."""
-    world, changed = World(), []
+    world = World()
+    changed: list[str] = []
     world.marks = {"app-2": ["php8.4-fpm", "nginx"], "db-2": ["mariadb.service"], "mon-1": ["prometheus"]}
     reports = rolling.restart_needed(
         fleet(tmp_path), runner=world.runner, lock=NullLock(), say=lambda _: None, changed=changed.append
@@ -263,7 +266,8 @@ def test_a_unit_that_was_not_restarted_keeps_its_mark(tmp_path: Path) -> None:
 
 def test_restarts_are_a_dry_run_unless_asked_otherwise(tmp_path: Path) -> None:
     """The default of a library must be the harmless one."""
-    world, told = World(), []
+    world = World()
+    told: list[str] = []
     world.marks = {"app-2": ["nginx"]}
     world.runner.dry_run = True
     rolling.restart_needed(fleet(tmp_path), runner=world.runner, say=told.append)
