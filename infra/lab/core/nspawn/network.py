@@ -21,6 +21,7 @@ from infra.lab.core.process import Budget, run
 _RULES = """
 chain forward {{
   type filter hook forward priority -10; policy accept;
+  iifname "{bridge}" oifname "{bridge}" accept comment "host to host, where br_netfilter shows it"
   iifname "{bridge}" drop
   oifname "{bridge}" drop
 }}
