@@ -90,7 +90,11 @@ class Perennial_DB extends wpdb {
 		}
 		// Too early for the escaping functions; the texts are WordPress' own.
 		// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped
-		wp_die( '<h1>' . __( 'Error establishing a database connection' ) . '</h1>', '', array( 'response' => 503 ) );
+		wp_die(
+			'<h1>' . __( 'Error establishing a database connection' ) . '</h1>',
+			'',
+			array( 'response' => 503 )
+		);
 	}
 }
 

@@ -50,17 +50,28 @@ function perennial_token_fits(): bool {
 function perennial_bans( mysqli $link, string $prefix, int $after ): array {
 	mysqli_report( MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT );
 	$site  = array( PERENNIAL_SITE );
-	$epoch = $link->query( "SELECT option_value FROM {$prefix}options WHERE option_name = 'perennial_bans_epoch'" )->fetch_row();
-	$range = $link->execute_query( "SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) FROM {$prefix}perennial_bans WHERE site = ?", $site )->fetch_row();
+	$epoch = $link->query(
+		"SELECT option_value FROM {$prefix}options WHERE option_name = 'perennial_bans_epoch'"
+	)->fetch_row();
+	$range = $link->execute_query(
+		"SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) FROM {$prefix}perennial_bans WHERE site = ?",
+		$site
+	)->fetch_row();
 	$rows  = $link->execute_query(
-		"SELECT id, keys_ FROM {$prefix}perennial_bans WHERE site = ? AND id > ? ORDER BY id LIMIT " . PERENNIAL_BANS_LIMIT,
+		"SELECT id, keys_ FROM {$prefix}perennial_bans WHERE site = ? AND id > ? ORDER BY id LIMIT "
+			. PERENNIAL_BANS_LIMIT,
 		array( PERENNIAL_SITE, $after )
 	);
 	$bans  = array();
 	foreach ( $rows as $row ) {
 		$bans[] = array( 'id' => (int) $row['id'], 'keys' => explode( ' ', $row['keys_'] ) );
 	}
-	return array( 'epoch' => (string) ( $epoch[0] ?? '' ), 'last' => (int) $range[1], 'first' => (int) $range[0], 'bans' => $bans );
+	return array(
+		'epoch' => (string) ( $epoch[0] ?? '' ),
+		'last' => (int) $range[1],
+		'first' => (int) $range[0],
+		'bans' => $bans,
+	);
 }
 
 $table_prefix = 'wp_';

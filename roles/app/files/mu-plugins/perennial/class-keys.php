@@ -122,7 +122,9 @@ final class Keys {
 	 */
 	public static function see_query( \WP_Query $query ): void {
 		$types = array_filter( (array) $query->get( 'post_type' ) );
-		if ( ! $query->is_main_query() && ( array() === $types || array_filter( $types, static fn( $t ) => ! is_structural( $t ) ) ) ) {
+		if ( ! $query->is_main_query() && (
+			array() === $types || array_filter( $types, static fn( $t ) => ! is_structural( $t ) )
+		) ) {
 			self::add( 'list' );
 		}
 	}

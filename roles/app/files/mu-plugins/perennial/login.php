@@ -24,21 +24,32 @@ function uniform_error( $user, $username, #[\SensitiveParameter] $password ) {
 		return $user;
 	}
 	if ( 'incorrect_password' !== $user->get_error_code() ) {
-		wp_check_password( (string) $password, dummy_hash() );
+		spend_check( (string) $password );
 	}
 	return new \WP_Error( 'login_failed', esc_html__( 'The user name or the password is wrong.', 'perennial' ) );
 }
 
 /**
- * Gives a hash of this installation's present cost that no password opens.
+ * Spends the time of a password check, against a hash of this installation's present cost.
+ *
+ * @param string $password Password as given.
  */
-function dummy_hash(): string {
+function spend_check( #[\SensitiveParameter] string $password ): void {
 	$hash = get_option( 'perennial_dummy_hash' );
-	if ( ! is_string( $hash ) || wp_password_needs_rehash( $hash ) ) {
-		$hash = wp_hash_password( bin2hex( random_bytes( 24 ) ) );
-		update_option( 'perennial_dummy_hash', $hash, false );
+	if ( is_string( $hash ) && ! wp_password_needs_rehash( $hash ) ) {
+		wp_check_password( $password, $hash );
+		return;
 	}
-	return $hash;
+	// Making a hash takes as long as checking one. Nobody knows the password of this one.
+	update_option( 'perennial_dummy_hash', wp_hash_password( bin2hex( random_bytes( 24 ) ) ), false );
+}
+
+/**
+ * Leads to the page that says a mail may be on its way.
+ */
+function confirm_reset(): never {
+	wp_safe_redirect( add_query_arg( 'checkemail', 'confirm', wp_login_url() ) );
+	exit;
 }
 
 /**
@@ -49,12 +60,28 @@ function dummy_hash(): string {
  */
 function uniform_reset( $errors, $user ): void {
 	if ( ! $user && ! empty( $_POST['user_login'] ) ) {
-		wp_safe_redirect( add_query_arg( 'checkemail', 'confirm', wp_login_url() ) );
-		exit;
+		confirm_reset();
+	}
+}
+
+/**
+ * Hides that a mail to a known account could not be sent or is not allowed.
+ *
+ * @param \WP_Error|null $errors Errors of the request.
+ */
+function uniform_failure( $errors ): void {
+	$hidden = array( 'retrieve_password_email_failure', 'no_password_reset', ...TELLING_ERRORS );
+	if ( is_wp_error( $errors ) && array_intersect( $hidden, $errors->get_error_codes() ) ) {
+		error_log( 'perennial: password reset: ' . implode( ', ', $errors->get_error_codes() ) );
+		confirm_reset();
 	}
 }
 
 add_filter( 'authenticate', __NAMESPACE__ . '\uniform_error', 100, 3 );
 add_action( 'lostpassword_post', __NAMESPACE__ . '\uniform_reset', 10, 2 );
+add_action( 'lost_password', __NAMESPACE__ . '\uniform_failure' );
 // The form must not shake and refill the name only for known accounts.
-add_filter( 'shake_error_codes', static fn( array $codes ) => array_merge( $codes, array( 'login_failed' ) ) );
+add_filter(
+	'shake_error_codes',
+	static fn( array $codes ) => array_merge( $codes, array( 'login_failed' ) )
+);

@@ -15,12 +15,19 @@ const CACHE_PRIVATE = 'private, no-store';
 
 /** Query arguments whose answer belongs to one person or is not worth storing. */
 const PRIVATE_ARGS = array(
-	's', 'preview', 'preview_id', 'preview_nonce', 'unapproved', 'moderation-hash', 'replytocom', 'password', '_wpnonce',
-	'customize_changeset_uuid', 'doing_wp_cron', 'rest_route', 'search', 'context', '_method', '_envelope', '_jsonp',
+	's', 'preview', 'preview_id', 'preview_nonce', 'unapproved', 'moderation-hash', 'replytocom',
+	'password', '_wpnonce', 'customize_changeset_uuid', 'doing_wp_cron', 'rest_route', 'search',
+	'context', '_method', '_envelope', '_jsonp',
 );
 
 /** Cookies (prefixes) that make a visitor known. */
-const PERSONAL_COOKIES = array( 'wordpress_logged_in_', 'wordpress_sec_', 'wp-postpass_', 'comment_author_', 'plat_' );
+const PERSONAL_COOKIES = array(
+	'wordpress_logged_in_',
+	'wordpress_sec_',
+	'wp-postpass_',
+	'comment_author_',
+	'plat_',
+);
 
 /**
  * Tells whether the request itself rules out a public answer.
@@ -76,43 +83,14 @@ function send_verdict( bool $is_public ): void {
 }
 
 /**
- * Gives the keys of the page kind that the main query found.
- *
- * @return string[] Cache keys; none means the kind is never stored.
- */
-function keys_of_page(): array {
-	$kinds = array(
-		'404'     => is_404(),
-		'feed'    => is_feed(),
-		'sitemap' => (bool) ( get_query_var( 'sitemap' ) || get_query_var( 'sitemap-stylesheet' ) ),
-		'front'   => is_front_page(),
-		'home'    => is_home(),
-		'list'    => is_post_type_archive(),
-		'robots'  => is_robots(),
-	);
-	$keys  = array_keys( array_filter( $kinds ) );
-	$id    = get_queried_object_id();
-	if ( is_singular() ) {
-		$keys[] = 'p' . $id;
-		$keys[] = is_attachment() ? 'm' . $id : 'a' . (int) get_post_field( 'post_author', $id );
-	} elseif ( is_author() ) {
-		$keys[] = 'a' . $id;
-	} elseif ( is_category() || is_tag() || is_tax() ) {
-		$keys[] = 't' . $id;
-	} elseif ( is_date() ) {
-		$month  = is_year() ? '' : sprintf( '%02d', get_query_var( 'monthnum' ) ? get_query_var( 'monthnum' ) : substr( get_query_var( 'm' ), 4, 2 ) );
-		$keys[] = 'd' . ( get_query_var( 'year' ) ? get_query_var( 'year' ) : substr( get_query_var( 'm' ), 0, 4 ) ) . $month;
-	}
-	return array_map( 'strval', $keys );
-}
-
-/**
  * Starts collecting the keys of a front-end page and sends the verdict when it is complete.
  */
 function watch_page(): void {
 	$post = is_singular() ? get_post() : null;
 	$keys = keys_of_page();
-	if ( is_personal_request() || is_search() || is_preview() || array() === $keys || ( $post && '' !== $post->post_password ) ) {
+	if ( is_personal_request() || is_search() || is_preview() || array() === $keys || (
+		$post && '' !== $post->post_password
+	) ) {
 		return;
 	}
 	Keys::add( ...$keys );
@@ -134,6 +112,9 @@ if ( 'cli' !== PHP_SAPI ) {
 	unset( $_SERVER['HTTP_IF_MODIFIED_SINCE'], $_SERVER['HTTP_IF_NONE_MATCH'] );
 }
 add_action( 'template_redirect', __NAMESPACE__ . '\watch_page', 0 );
-add_filter( 'nocache_headers', static fn( array $headers ) => array( 'Cache-Control' => CACHE_PRIVATE ) + $headers );
+add_filter(
+	'nocache_headers',
+	static fn( array $headers ) => array( 'Cache-Control' => CACHE_PRIVATE ) + $headers
+);
 // The body of a HEAD request is made, so that its keys equal those of GET.
 add_filter( 'exit_on_http_head', '__return_false' );

@@ -53,7 +53,10 @@ function keys_of_post( \WP_Post $post ): array {
  * @return string[] Cache keys.
  */
 function keys_of_date( string $date ): array {
-	return preg_match( '/^(\d{4})-(\d{2})-/', $date, $part ) ? array( 'd' . $part[1], 'd' . $part[1] . $part[2] ) : array();
+	return preg_match( '/^(\d{4})-(\d{2})-/', $date, $part ) ? array(
+		'd' . $part[1],
+		'd' . $part[1] . $part[2],
+	) : array();
 }
 
 /**

@@ -75,7 +75,10 @@ function no_third_party(): void {
  */
 function own_hints( array $urls ): array {
 	$own = wp_parse_url( home_url(), PHP_URL_HOST );
-	return array_filter( $urls, static fn( $url ) => wp_parse_url( is_array( $url ) ? $url['href'] ?? '' : $url, PHP_URL_HOST ) === $own );
+	return array_filter(
+		$urls,
+		static fn( $url ) => wp_parse_url( is_array( $url ) ? $url['href'] ?? '' : $url, PHP_URL_HOST ) === $own
+	);
 }
 
 /**
@@ -105,7 +108,10 @@ function no_phoning_home(): void {
 	remove_action( 'admin_init', '_maybe_update_core' );
 	remove_action( 'admin_init', '_maybe_update_plugins' );
 	remove_action( 'admin_init', '_maybe_update_themes' );
-	add_action( 'wp_dashboard_setup', static fn() => remove_meta_box( 'dashboard_primary', 'dashboard', 'side' ) );
+	add_action(
+		'wp_dashboard_setup',
+		static fn() => remove_meta_box( 'dashboard_primary', 'dashboard', 'side' )
+	);
 }
 
 if ( defined( 'WP_HTTP_BLOCK_EXTERNAL' ) && WP_HTTP_BLOCK_EXTERNAL ) {
@@ -113,7 +119,10 @@ if ( defined( 'WP_HTTP_BLOCK_EXTERNAL' ) && WP_HTTP_BLOCK_EXTERNAL ) {
 }
 add_filter( 'pre_get_avatar', __NAMESPACE__ . '\local_avatar', 10, 3 );
 // Programs that ask only for the address of an avatar get none.
-add_filter( 'pre_get_avatar_data', static fn( array $args ) => array( 'url' => '', 'found_avatar' => false ) + $args );
+add_filter(
+	'pre_get_avatar_data',
+	static fn( array $args ) => array( 'url' => '', 'found_avatar' => false ) + $args
+);
 add_action( 'init', __NAMESPACE__ . '\no_third_party' );
 // Comment forms remember a visitor only after a tick in the box.
 add_filter( 'pre_option_show_comments_cookies_opt_in', static fn() => '1' );

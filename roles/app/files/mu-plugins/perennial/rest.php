@@ -10,7 +10,9 @@ namespace Perennial;
 defined( 'ABSPATH' ) || exit;
 
 /** Routes whose anonymous answers only change with posts, terms, comments or authors. */
-const PUBLIC_ROUTES = '#^/(wp/v2/(posts|pages|media|categories|tags|comments|taxonomies|types)(/\d+|/[a-z_-]+)?|oembed/1\.0/embed)?$#';
+const PUBLIC_ROUTES = '#^/('
+	. 'wp/v2/(posts|pages|media|categories|tags|comments|taxonomies|types)(/\d+|/[a-z_-]+)?'
+	. '|oembed/1\.0/embed)?$#';
 
 /**
  * Starts listening for keys before a REST callback runs.
@@ -32,7 +34,10 @@ function watch_rest( $result ) {
  * @param \WP_REST_Request  $request The request.
  */
 function judge_rest( $served, $result, $request ) {
-	$is_public = 200 === $result->get_status() && preg_match( PUBLIC_ROUTES, $request->get_route() ) && is_public_response();
+	$is_public = 200 === $result->get_status() && preg_match(
+		PUBLIC_ROUTES,
+		$request->get_route()
+	) && is_public_response();
 	Keys::add( 'rest' );
 	$data = $result->get_data();
 	if ( is_array( $data ) && ( $data['content']['protected'] ?? false ) ) {

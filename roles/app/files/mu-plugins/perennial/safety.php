@@ -36,14 +36,12 @@ function hide_software(): void {
 }
 
 /**
- * Replaces WordPress' version in the address of a script or style by a digest of it.
+ * Gives scripts and styles a digest as their version, not WordPress' own.
  *
- * @param string $src Address.
+ * @param \WP_Dependencies $assets Scripts or styles.
  */
-function mask_version( $src ) {
-	$version = wp_get_wp_version();
-	$mask    = substr( hash_hmac( 'sha256', $version, wp_salt( 'nonce' ) ), 0, 8 );
-	return is_string( $src ) ? str_replace( 'ver=' . $version, 'ver=' . $mask, $src ) : $src;
+function mask_version( \WP_Dependencies $assets ): void {
+	$assets->default_version = substr( hash_hmac( 'sha256', wp_get_wp_version(), wp_salt( 'nonce' ) ), 0, 8 );
 }
 
 /**
@@ -67,7 +65,11 @@ function hide_users_routes( array $endpoints ): array {
 	if ( is_user_logged_in() ) {
 		return $endpoints;
 	}
-	return array_filter( $endpoints, static fn( $route ) => ! preg_match( '#^/wp/v2/users(/|$)#', $route ), ARRAY_FILTER_USE_KEY );
+	return array_filter(
+		$endpoints,
+		static fn( $route ) => ! preg_match( '#^/wp/v2/users(/|$)#', $route ),
+		ARRAY_FILTER_USE_KEY
+	);
 }
 
 /**
@@ -90,12 +92,20 @@ function hide_login_name( array $data, bool $update, $user_id, array $userdata )
 }
 
 add_action( 'init', __NAMESPACE__ . '\hide_software' );
-add_filter( 'style_loader_src', __NAMESPACE__ . '\mask_version' );
-add_filter( 'script_loader_src', __NAMESPACE__ . '\mask_version' );
+add_action( 'wp_default_styles', __NAMESPACE__ . '\mask_version', PHP_INT_MAX );
+add_action( 'wp_default_scripts', __NAMESPACE__ . '\mask_version', PHP_INT_MAX );
 add_action( 'parse_request', __NAMESPACE__ . '\refuse_author_number' );
 add_filter( 'rest_endpoints', __NAMESPACE__ . '\hide_users_routes' );
-add_filter( 'wp_sitemaps_add_provider', static fn( $provider, $name ) => 'users' === $name ? false : $provider, 10, 2 );
+add_filter(
+	'wp_sitemaps_add_provider',
+	static fn( $provider, $name ) => 'users' === $name ? false : $provider,
+	10,
+	2
+);
 add_filter( 'wp_pre_insert_user_data', __NAMESPACE__ . '\hide_login_name', 10, 4 );
 add_filter( 'wp_is_application_passwords_available', static fn( $available ) => $available && is_ssl() );
 // Code comes with the hosts' configuration, never through the browser.
-add_filter( 'file_mod_allowed', static fn( $allowed ) => $allowed && ! ( defined( 'DISALLOW_FILE_MODS' ) && DISALLOW_FILE_MODS ) );
+add_filter(
+	'file_mod_allowed',
+	static fn( $allowed ) => $allowed && ! ( defined( 'DISALLOW_FILE_MODS' ) && DISALLOW_FILE_MODS )
+);

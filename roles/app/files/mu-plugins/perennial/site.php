@@ -33,6 +33,14 @@ function site_key(): string {
  * @param string $type Post type.
  */
 function is_structural( string $type ): bool {
-	$types = array( 'nav_menu_item', 'wp_template', 'wp_template_part', 'wp_global_styles', 'wp_navigation', 'wp_block', 'custom_css' );
+	$types = array(
+		'nav_menu_item',
+		'wp_template',
+		'wp_template_part',
+		'wp_global_styles',
+		'wp_navigation',
+		'wp_block',
+		'custom_css',
+	);
 	return in_array( $type, $types, true );
 }

@@ -24,8 +24,14 @@ function stats(): array {
 	$values = array(
 		'perennial_wp_cron_overdue_seconds'   => array( 'Age of the oldest due cron event.', $now - $oldest ),
 		// phpcs:ignore WordPress.DB.PreparedSQL.NotPrepared
-		'perennial_wp_posts_missed_schedule'  => array( 'Scheduled posts past their time.', (int) $wpdb->get_var( $wpdb->prepare( $missed, $limit ) ) ),
-		'perennial_wp_db_version_match'       => array( '1 when the database schema fits the code.', (int) ( (int) get_option( 'db_version' ) === (int) $wp_db_version ) ),
+		'perennial_wp_posts_missed_schedule'  => array(
+			'Scheduled posts past their time.',
+			(int) $wpdb->get_var( $wpdb->prepare( $missed, $limit ) ),
+		),
+		'perennial_wp_db_version_match'       => array(
+			'1 when the database schema fits the code.',
+			(int) ( (int) get_option( 'db_version' ) === (int) $wp_db_version ),
+		),
 		'perennial_wp_comments_pending'       => array( 'Comments waiting for review.', count_comments( '0' ) ),
 		'perennial_wp_posts_pending'          => array( 'Posts waiting for review.', count_posts( 'pending' ) ),
 		'perennial_wp_posts_published'        => array( 'Published posts.', count_posts( 'publish' ) ),
@@ -40,7 +46,9 @@ function stats(): array {
  */
 function count_posts( string $status ): int {
 	global $wpdb;
-	return (int) $wpdb->get_var( $wpdb->prepare( "SELECT COUNT(*) FROM $wpdb->posts WHERE post_type = 'post' AND post_status = %s", $status ) );
+	return (int) $wpdb->get_var(
+		$wpdb->prepare( "SELECT COUNT(*) FROM $wpdb->posts WHERE post_type = 'post' AND post_status = %s", $status )
+	);
 }
 
 /**
@@ -50,5 +58,7 @@ function count_posts( string $status ): int {
  */
 function count_comments( string $approved ): int {
 	global $wpdb;
-	return (int) $wpdb->get_var( $wpdb->prepare( "SELECT COUNT(*) FROM $wpdb->comments WHERE comment_approved = %s", $approved ) );
+	return (int) $wpdb->get_var(
+		$wpdb->prepare( "SELECT COUNT(*) FROM $wpdb->comments WHERE comment_approved = %s", $approved )
+	);
 }

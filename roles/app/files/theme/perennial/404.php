@@ -14,7 +14,11 @@ get_header();
 		<h1><?php esc_html_e( 'This page does not exist', 'perennial' ); ?></h1>
 		<p><?php esc_html_e( 'It may have been moved or taken down.', 'perennial' ); ?></p>
 	</header>
-	<p><a class="button" href="<?php echo esc_url( home_url( '/' ) ); ?>"><?php esc_html_e( 'Back to the home page', 'perennial' ); ?></a></p>
+	<p>
+		<a class="button" href="<?php echo esc_url( home_url( '/' ) ); ?>">
+			<?php esc_html_e( 'Back to the home page', 'perennial' ); ?>
+		</a>
+	</p>
 </div>
 <?php
 get_footer();

@@ -2,7 +2,8 @@
 /**
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Archives of terms, authors and dates; the list itself is that of index.php, the heading is in parts/heading.php.
+ * Archives of terms, authors and dates;
+ * the list is that of index.php, the heading is in parts/heading.php.
  */
 
 defined( 'ABSPATH' ) || exit;

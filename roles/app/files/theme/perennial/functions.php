@@ -12,6 +12,20 @@ defined( 'ABSPATH' ) || exit;
 /** Options of the footer: duties that a site's law may ask for. Empty ones are not shown. */
 const FOOTER_OPTIONS = array( 'icp', 'police', 'complaint_url', 'terms_url', 'contact_url' );
 
+/** Attributes of the picture of a post in a list. */
+const CARD_IMAGE = array(
+	'class' => 'card-image',
+	'alt'   => '',
+	'sizes' => '(max-width: 40rem) 100vw, 20rem',
+);
+
+/** Attributes of the picture at the head of a post. */
+const LEAD_IMAGE = array(
+	'class'         => 'entry-image',
+	'loading'       => 'eager',
+	'fetchpriority' => 'high',
+);
+
 /** Columns of text shown of a post in a list; a Chinese character takes two. */
 const EXCERPT_WIDTH = 168;
 
@@ -20,10 +34,28 @@ const EXCERPT_WIDTH = 168;
  */
 function setup(): void {
 	load_theme_textdomain( 'perennial', get_template_directory() . '/languages' );
-	foreach ( array( 'title-tag', 'automatic-feed-links', 'post-thumbnails', 'responsive-embeds', 'editor-styles' ) as $feature ) {
+	foreach ( array(
+		'title-tag',
+		'automatic-feed-links',
+		'post-thumbnails',
+		'responsive-embeds',
+		'editor-styles',
+	) as $feature ) {
 		add_theme_support( $feature );
 	}
-	add_theme_support( 'html5', array( 'comment-list', 'comment-form', 'search-form', 'gallery', 'caption', 'style', 'script', 'navigation-widgets' ) );
+	add_theme_support(
+		'html5',
+		array(
+			'comment-list',
+			'comment-form',
+			'search-form',
+			'gallery',
+			'caption',
+			'style',
+			'script',
+			'navigation-widgets',
+		)
+	);
 	add_editor_style( 'style.css' );
 	register_nav_menus(
 		array(
@@ -56,7 +88,10 @@ function lean(): void {
 	remove_filter( 'theme_mod_custom_logo', '_override_custom_logo_theme_mod' );
 	remove_action( 'wp_body_open', 'wp_global_styles_render_svg_filters' );
 	remove_action( 'wp_head', 'wp_print_auto_sizes_contain_css_fix', 1 );
-	if ( ! is_admin() && ! str_contains( $_SERVER['REQUEST_URI'] ?? '', 'wp-json' ) && ! isset( $_GET['rest_route'] ) ) {
+	if ( ! is_admin() && ! str_contains(
+		$_SERVER['REQUEST_URI'] ?? '',
+		'wp-json'
+	) && ! isset( $_GET['rest_route'] ) ) {
 		// Patterns are for the editor.
 		remove_action( 'init', '_register_core_block_patterns_and_categories' );
 		remove_action( 'init', '_register_theme_block_patterns' );
@@ -84,7 +119,9 @@ function excerpt( \WP_Post $post ): string {
 	if ( post_password_required( $post ) ) {
 		return '';
 	}
-	$source = '' === $post->post_excerpt ? strip_shortcodes( preg_replace( '/<!--.*?-->/s', '', $post->post_content ) ) : $post->post_excerpt;
+	$source = '' === $post->post_excerpt ? strip_shortcodes(
+		preg_replace( '/<!--.*?-->/s', '', $post->post_content )
+	) : $post->post_excerpt;
 	$plain  = html_entity_decode( wp_strip_all_tags( $source, true ), ENT_QUOTES | ENT_HTML5 );
 	return mb_strwidth( $plain ) > EXCERPT_WIDTH ? mb_strimwidth( $plain, 0, EXCERPT_WIDTH, '…' ) : $plain;
 }
@@ -105,6 +142,35 @@ function register_options(): void {
 	foreach ( FOOTER_OPTIONS as $name ) {
 		$clean = str_ends_with( $name, '_url' ) ? 'sanitize_url' : 'sanitize_text_field';
 		register_setting( 'general', "perennial_theme_$name", array( 'sanitize_callback' => $clean ) );
+	}
+}
+
+/**
+ * Prints a flat menu of a location.
+ *
+ * @param string $location `primary` or `footer`.
+ */
+function menu( string $location ): void {
+	wp_nav_menu(
+		array(
+			'theme_location' => $location,
+			'container'      => false,
+			'menu_class'     => 'menu',
+			'depth'          => 1,
+		)
+	);
+}
+
+/**
+ * Prints an entry of the footer's list: a link, when both address and text are there.
+ *
+ * @param string $url  Address.
+ * @param string $text Text.
+ * @param string $name Class of the entry.
+ */
+function footer_entry( string $url, string $text, string $name ): void {
+	if ( '' !== $url && '' !== $text ) {
+		printf( '<li class="%s"><a href="%s">%s</a></li>', esc_attr( $name ), esc_url( $url ), esc_html( $text ) );
 	}
 }
 

@@ -21,7 +21,9 @@ defined( 'ABSPATH' ) || exit;
 <header class="site-header">
 	<div class="wrap">
 		<p class="brand">
-			<a class="site-title" href="<?php echo esc_url( home_url( '/' ) ); ?>" rel="home"><?php bloginfo( 'name' ); ?></a>
+			<a class="site-title" href="<?php echo esc_url( home_url( '/' ) ); ?>" rel="home">
+				<?php bloginfo( 'name' ); ?>
+			</a>
 			<?php if ( '' !== get_bloginfo( 'description' ) ) : ?>
 				<span class="tagline"><?php bloginfo( 'description' ); ?></span>
 			<?php endif; ?>
@@ -29,9 +31,19 @@ defined( 'ABSPATH' ) || exit;
 		<nav aria-label="<?php esc_attr_e( 'Main menu', 'perennial' ); ?>">
 			<?php
 			if ( has_nav_menu( 'primary' ) ) {
-				wp_nav_menu( array( 'theme_location' => 'primary', 'container' => false, 'menu_class' => 'menu', 'depth' => 1 ) );
+				Perennial\Theme\menu( 'primary' );
 			} else {
-				wp_page_menu( array( 'menu_class' => 'menu', 'container' => 'ul', 'before' => '', 'after' => '', 'depth' => 1, 'number' => 6, 'show_home' => true ) );
+				wp_page_menu(
+					array(
+						'menu_class' => 'menu',
+						'container' => 'ul',
+						'before' => '',
+						'after' => '',
+						'depth' => 1,
+						'number' => 6,
+						'show_home' => true,
+					)
+				);
 			}
 			?>
 		</nav>

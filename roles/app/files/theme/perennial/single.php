@@ -20,7 +20,7 @@ while ( have_posts() ) :
 			}
 			?>
 		</header>
-		<?php the_post_thumbnail( 'large', array( 'class' => 'entry-image', 'loading' => 'eager', 'fetchpriority' => 'high' ) ); ?>
+		<?php the_post_thumbnail( 'large', Perennial\Theme\LEAD_IMAGE ); ?>
 		<div class="entry-content">
 			<?php
 			the_content();

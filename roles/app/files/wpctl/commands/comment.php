@@ -18,18 +18,41 @@ final class Comment_Commands {
 	public static function all(): array {
 		$status = static fn( string $to ) => static fn( Args $args ) => self::set_status( $args, $to );
 		return array(
-			'create'    => new Command( '--comment_post_ID=N --comment_content=C [--comment_author=A] [--comment_approved=1]', array( self::class, 'create' ), self::FLAGS ),
+			'create'    => new Command(
+				'--comment_post_ID=N --comment_content=C [--comment_author=A] [--comment_approved=1]',
+				array( self::class, 'create' ),
+				self::FLAGS
+			),
 			'approve'   => new Command( '<id>...', $status( 'approve' ), array(), 1, 500 ),
 			'unapprove' => new Command( '<id>...', $status( 'hold' ), array(), 1, 500 ),
 			'spam'      => new Command( '<id>...', $status( 'spam' ), array(), 1, 500 ),
 			'trash'     => new Command( '<id>...', $status( 'trash' ), array(), 1, 500 ),
-			'delete'    => new Command( '<id>... [--force]', array( self::class, 'delete' ), array( 'force' ), 1, 500 ),
-			'list'      => new Command( '[--status=hold] [--post_id=N]', array( self::class, 'list' ), array( 'status', 'post_id', 'number' ) ),
+			'delete'    => new Command(
+				'<id>... [--force]',
+				array( self::class, 'delete' ),
+				array( 'force' ),
+				1,
+				500
+			),
+			'list'      => new Command(
+				'[--status=hold] [--post_id=N]',
+				array( self::class, 'list' ),
+				array( 'status', 'post_id', 'number' )
+			),
 		);
 	}
 
 	/** Fields that create takes. */
-	private const FLAGS = array( 'comment_post_ID', 'comment_content', 'comment_author', 'comment_author_email', 'comment_author_url', 'comment_approved', 'comment_parent', 'user_id' );
+	private const FLAGS = array(
+		'comment_post_ID',
+		'comment_content',
+		'comment_author',
+		'comment_author_email',
+		'comment_author_url',
+		'comment_approved',
+		'comment_parent',
+		'user_id',
+	);
 
 	/**
 	 * Creates a comment; without --comment_approved it waits for review.
@@ -61,7 +84,10 @@ final class Comment_Commands {
 		$comments = array_map( array( Input::class, 'comment' ), $args->ids() );
 		foreach ( $comments as $comment ) {
 			$now = wp_get_comment_status( $comment );
-			if ( ! $args->on( 'dry-run' ) && array( 'approve' => 'approved', 'hold' => 'unapproved' )[ $to ] ?? $to !== $now ) {
+			if ( ! $args->on( 'dry-run' ) && array(
+				'approve' => 'approved',
+				'hold' => 'unapproved',
+			)[ $to ] ?? $to !== $now ) {
 				wp_set_comment_status( $comment, $to );
 			}
 			Out::success( $args, "Comment {$comment->comment_ID}: $to." );
@@ -89,9 +115,32 @@ final class Comment_Commands {
 	 * @param Args $args Command line.
 	 */
 	public static function list( Args $args ): void {
-		$status = Input::one_of( 'status', $args->get( 'status', 'all' ), array( 'all', 'hold', 'approve', 'spam', 'trash' ) );
-		$found  = get_comments( array( 'status' => $status, 'post_id' => (int) $args->get( 'post_id', '0' ), 'number' => (int) $args->get( 'number', '0' ), 'orderby' => 'comment_ID' ) );
+		$status = Input::one_of(
+			'status',
+			$args->get( 'status', 'all' ),
+			array( 'all', 'hold', 'approve', 'spam', 'trash' )
+		);
+		$found  = get_comments(
+			array(
+				'status' => $status,
+				'post_id' => (int) $args->get( 'post_id', '0' ),
+				'number' => (int) $args->get( 'number', '0' ),
+				'orderby' => 'comment_ID',
+			)
+		);
 		$rows   = array_map( static fn( $comment ) => $comment->to_array(), $found );
-		Out::rows( $args, $rows, array( 'comment_ID', 'comment_post_ID', 'comment_date', 'comment_approved', 'comment_author', 'comment_content' ), 'comment_ID' );
+		Out::rows(
+			$args,
+			$rows,
+			array(
+				'comment_ID',
+				'comment_post_ID',
+				'comment_date',
+				'comment_approved',
+				'comment_author',
+				'comment_content',
+			),
+			'comment_ID'
+		);
 	}
 }

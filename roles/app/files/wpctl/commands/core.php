@@ -17,10 +17,34 @@ final class Core_Commands {
 	 */
 	public static function all(): array {
 		return array(
-			'install'      => new Command( '--url=U --title=T --admin_user=N --admin_email=E --prompt=admin_password [--locale=zh_CN]', array( self::class, 'install' ), array( 'url', 'title', 'admin_user', 'admin_email', 'admin_password', 'locale', 'skip-email' ), 0, 0, Command::ANY ),
-			'is-installed' => new Command( '(exit code 0 or 1)', static fn( Args $args ) => wp_installing() ? 1 : 0, array(), 0, 0, Command::ANY ),
-			'version'      => new Command( '(version of the code)', static fn( Args $args ) => print wp_get_wp_version() . "\n", array( 'extra' ), 0, 0, Command::ANY ),
-			'update-db'    => new Command( '(bring the schema to the code\'s version)', array( self::class, 'update_db' ) ),
+			'install'      => new Command(
+				'--url=U --title=T --admin_user=N --admin_email=E --prompt=admin_password [--locale=zh_CN]',
+				array( self::class, 'install' ),
+				array( 'url', 'title', 'admin_user', 'admin_email', 'admin_password', 'locale', 'skip-email' ),
+				0,
+				0,
+				Command::ANY
+			),
+			'is-installed' => new Command(
+				'(exit code 0 or 1)',
+				static fn( Args $args ) => wp_installing() ? 1 : 0,
+				array(),
+				0,
+				0,
+				Command::ANY
+			),
+			'version'      => new Command(
+				'(version of the code)',
+				static fn( Args $args ) => print wp_get_wp_version() . "\n",
+				array( 'extra' ),
+				0,
+				0,
+				Command::ANY
+			),
+			'update-db'    => new Command(
+				'(bring the schema to the code\'s version)',
+				array( self::class, 'update_db' )
+			),
 		);
 	}
 
@@ -38,16 +62,27 @@ final class Core_Commands {
 		}
 		foreach ( array( 'url', 'title', 'admin_user', 'admin_email', 'admin_password' ) as $flag ) {
 			if ( null === $args->get( $flag ) ) {
-				$hint = 'admin_password' === $flag ? '--prompt=admin_password (one line on standard input)' : "--$flag=...";
+				$hint = 'admin_password' === $flag ? '--prompt=admin_password (standard input)' : "--$flag=...";
 				throw new Usage( "core install needs $hint." );
 			}
 		}
 		if ( ! is_email( $args->get( 'admin_email' ) ) ) {
 			throw new Usage( '"' . $args->get( 'admin_email' ) . '" is not a mail address.' );
 		}
-		$locale = Input::one_of( 'locale', $args->get( 'locale', 'en_US' ), array_merge( array( 'en_US' ), get_available_languages() ) );
+		$locale = Input::one_of(
+			'locale',
+			$args->get( 'locale', 'en_US' ),
+			array_merge( array( 'en_US' ), get_available_languages() )
+		);
 		if ( ! $args->on( 'dry-run' ) ) {
-			self::create( $args->get( 'title' ), $args->get( 'admin_user' ), $args->get( 'admin_email' ), $args->get( 'admin_password' ), $args->get( 'url' ), $locale );
+			self::create(
+				$args->get( 'title' ),
+				$args->get( 'admin_user' ),
+				$args->get( 'admin_email' ),
+				$args->get( 'admin_password' ),
+				$args->get( 'url' ),
+				$locale
+			);
 		}
 		Out::success( $args, 'WordPress installed.' );
 	}
@@ -62,7 +97,14 @@ final class Core_Commands {
 	 * @param string $url      Address of the site.
 	 * @param string $locale   Locale such as zh_CN.
 	 */
-	public static function create( string $title, string $login, string $email, #[\SensitiveParameter] string $password, string $url, string $locale ): void {
+	public static function create(
+		string $title,
+		string $login,
+		string $email,
+		#[\SensitiveParameter] string $password,
+		string $url,
+		string $locale
+	): void {
 		require_once ABSPATH . 'wp-admin/includes/upgrade.php';
 		if ( ! defined( 'WP_SITEURL' ) ) {
 			define( 'WP_SITEURL', $url );
@@ -73,7 +115,15 @@ final class Core_Commands {
 		// A structure in place keeps WordPress from testing pretty addresses with a request to itself.
 		$structure = static fn() => '/%year%/%monthnum%/%postname%/';
 		add_filter( 'pre_option_permalink_structure', $structure );
-		$result = wp_install( $title, $login, $email, true, '', wp_slash( $password ), 'en_US' === $locale ? '' : $locale );
+		$result = wp_install(
+			$title,
+			$login,
+			$email,
+			true,
+			'',
+			wp_slash( $password ),
+			'en_US' === $locale ? '' : $locale
+		);
 		remove_filter( 'pre_option_permalink_structure', $structure );
 		Failure::check( $result );
 		wp_update_user( wp_slash( array( 'ID' => $result['user_id'], 'display_name' => $title ) ) );

@@ -81,7 +81,12 @@ final class Cron_Commands {
 		foreach ( _get_cron_array() as $time => $hooks ) {
 			foreach ( $hooks as $hook => $events ) {
 				foreach ( $events as $event ) {
-					$rows[] = array( 'hook' => $hook, 'next_run_gmt' => gmdate( 'Y-m-d H:i:s', $time ), 'recurrence' => $event['schedule'] ? $event['schedule'] : 'once', 'overdue_seconds' => max( 0, time() - $time ) );
+					$rows[] = array(
+						'hook' => $hook,
+						'next_run_gmt' => gmdate( 'Y-m-d H:i:s', $time ),
+						'recurrence' => $event['schedule'] ? $event['schedule'] : 'once',
+						'overdue_seconds' => max( 0, time() - $time ),
+					);
 				}
 			}
 		}

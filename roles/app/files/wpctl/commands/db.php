@@ -37,7 +37,9 @@ final class Db_Commands {
 			}
 		}
 		if ( array() !== $bad || array() === $tables ) {
-			throw new Failure( 'Database check: ' . ( array() === $tables ? 'no tables' : implode( '; ', $bad ) ) . '.' );
+			throw new Failure(
+				'Database check: ' . ( array() === $tables ? 'no tables' : implode( '; ', $bad ) ) . '.'
+			);
 		}
 		Out::success( $args, count( $tables ) . ' tables checked.' );
 	}

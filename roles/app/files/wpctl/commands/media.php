@@ -16,7 +16,15 @@ final class Media_Commands {
 	 * @return array<string, Command> By name.
 	 */
 	public static function all(): array {
-		return array( 'import' => new Command( '<file>... [--title=T] [--alt=A] [--post_id=N] [--featured_image]', array( self::class, 'import' ), array( 'title', 'caption', 'alt', 'post_id', 'featured_image' ), 1, 100 ) );
+		return array(
+			'import' => new Command(
+				'<file>... [--title=T] [--alt=A] [--post_id=N] [--featured_image]',
+				array( self::class, 'import' ),
+				array( 'title', 'caption', 'alt', 'post_id', 'featured_image' ),
+				1,
+				100
+			),
+		);
 	}
 
 	/**

@@ -18,7 +18,13 @@ final class Option_Commands {
 	public static function all(): array {
 		return array(
 			'get'    => new Command( '<name> [--format=json]', array( self::class, 'get' ), array(), 1, 1 ),
-			'update' => new Command( '<name> <value|-> [--format=json]', array( self::class, 'update' ), array(), 2, 2 ),
+			'update' => new Command(
+				'<name> <value|-> [--format=json]',
+				array( self::class, 'update' ),
+				array(),
+				2,
+				2
+			),
 			'delete' => new Command( '<name>', array( self::class, 'delete' ), array(), 1, 1 ),
 			'list'   => new Command( '[--search=prefix*]', array( self::class, 'list' ), array( 'search' ) ),
 		);
@@ -36,7 +42,9 @@ final class Option_Commands {
 		if ( $missing === $value ) {
 			throw new Failure( "No option \"{$args->word( 0 )}\"." );
 		}
-		echo ( is_scalar( $value ) && 'json' !== $args->get( 'format' ) ? (string) $value : Out::json( $value ) ) . "\n";
+		echo (
+			is_scalar( $value ) && 'json' !== $args->get( 'format' ) ? (string) $value : Out::json( $value )
+		) . "\n";
 	}
 
 	/**
@@ -62,7 +70,9 @@ final class Option_Commands {
 	 * @throws Failure When it does not exist.
 	 */
 	public static function delete( Args $args ): void {
-		if ( false === get_option( $args->word( 0 ) ) || ( ! $args->on( 'dry-run' ) && ! delete_option( $args->word( 0 ) ) ) ) {
+		if ( false === get_option( $args->word( 0 ) ) || (
+			! $args->on( 'dry-run' ) && ! delete_option( $args->word( 0 ) )
+		) ) {
 			throw new Failure( "No option \"{$args->word( 0 )}\"." );
 		}
 		Out::success( $args, "\"{$args->word( 0 )}\" deleted." );
@@ -76,7 +86,14 @@ final class Option_Commands {
 	public static function list( Args $args ): void {
 		global $wpdb;
 		$like = str_replace( '*', '%', $wpdb->esc_like( $args->get( 'search', '*' ) ) );
-		$rows = $wpdb->get_results( $wpdb->prepare( "SELECT option_name, option_value, autoload FROM $wpdb->options WHERE option_name LIKE %s ORDER BY option_name", $like ), ARRAY_A );
+		$rows = $wpdb->get_results(
+			$wpdb->prepare(
+				"SELECT option_name, option_value, autoload FROM $wpdb->options
+				WHERE option_name LIKE %s ORDER BY option_name",
+				$like
+			),
+			ARRAY_A
+		);
 		Out::rows( $args, $rows, array( 'option_name', 'option_value' ), 'option_name' );
 	}
 }

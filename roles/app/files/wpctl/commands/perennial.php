@@ -17,7 +17,14 @@ final class Perennial_Commands {
 	 */
 	public static function all(): array {
 		return array(
-			'ensure' => new Command( '--stdin [--check] (desired state as JSON on standard input)', array( self::class, 'ensure' ), array( 'stdin', 'check' ), 0, 0, Command::ANY ),
+			'ensure' => new Command(
+				'--stdin [--check] (desired state as JSON on standard input)',
+				array( self::class, 'ensure' ),
+				array( 'stdin', 'check' ),
+				0,
+				0,
+				Command::ANY
+			),
 			'stats'  => new Command( '--format=prometheus', array( self::class, 'stats' ) ),
 			'ban'    => new Command( '[<key>...] (no key: everything)', array( self::class, 'ban' ), array(), 0, 100 ),
 		);

@@ -18,8 +18,20 @@ final class Plugin_Commands {
 	public static function all(): array {
 		return array(
 			'list'       => new Command( '[--status=active]', array( self::class, 'list' ), array( 'status' ) ),
-			'activate'   => new Command( '<plugin>...', static fn( Args $args ) => self::change( $args, true ), array(), 1, 50 ),
-			'deactivate' => new Command( '<plugin>...', static fn( Args $args ) => self::change( $args, false ), array(), 1, 50 ),
+			'activate'   => new Command(
+				'<plugin>...',
+				static fn( Args $args ) => self::change( $args, true ),
+				array(),
+				1,
+				50
+			),
+			'deactivate' => new Command(
+				'<plugin>...',
+				static fn( Args $args ) => self::change( $args, false ),
+				array(),
+				1,
+				50
+			),
 		);
 	}
 
@@ -32,7 +44,10 @@ final class Plugin_Commands {
 		require_once ABSPATH . 'wp-admin/includes/plugin.php';
 		$known = array();
 		foreach ( get_plugins() as $file => $data ) {
-			$known[ str_contains( $file, '/' ) ? dirname( $file ) : basename( $file, '.php' ) ] = array( 'file' => $file, 'version' => $data['Version'] );
+			$known[ str_contains( $file, '/' ) ? dirname( $file ) : basename( $file, '.php' ) ] = array(
+				'file' => $file,
+				'version' => $data['Version'],
+			);
 		}
 		return $known;
 	}
@@ -45,13 +60,26 @@ final class Plugin_Commands {
 	public static function list( Args $args ): void {
 		$rows = array();
 		foreach ( self::known() as $name => $data ) {
-			$rows[] = array( 'name' => $name, 'status' => is_plugin_active( $data['file'] ) ? 'active' : 'inactive', 'version' => $data['version'] );
+			$rows[] = array(
+				'name' => $name,
+				'status' => is_plugin_active( $data['file'] ) ? 'active' : 'inactive',
+				'version' => $data['version'],
+			);
 		}
 		foreach ( get_mu_plugins() as $file => $data ) {
-			$rows[] = array( 'name' => basename( $file, '.php' ), 'status' => 'must-use', 'version' => $data['Version'] );
+			$rows[] = array(
+				'name' => basename( $file, '.php' ),
+				'status' => 'must-use',
+				'version' => $data['Version'],
+			);
 		}
 		$status = $args->get( 'status' );
-		Out::rows( $args, array_values( array_filter( $rows, static fn( $row ) => null === $status || $row['status'] === $status ) ), array( 'name', 'status', 'version' ), 'name' );
+		Out::rows(
+			$args,
+			array_values( array_filter( $rows, static fn( $row ) => null === $status || $row['status'] === $status ) ),
+			array( 'name', 'status', 'version' ),
+			'name'
+		);
 	}
 
 	/**
@@ -62,7 +90,10 @@ final class Plugin_Commands {
 	 */
 	private static function change( Args $args, bool $on ): void {
 		$known = self::known();
-		$names = array_map( static fn( $name ) => Input::one_of( 'plugin', $name, array_keys( $known ) ), $args->words );
+		$names = array_map(
+			static fn( $name ) => Input::one_of( 'plugin', $name, array_keys( $known ) ),
+			$args->words
+		);
 		foreach ( $names as $name ) {
 			if ( ! $args->on( 'dry-run' ) ) {
 				self::set( $known[ $name ]['file'], $on );

@@ -18,16 +18,59 @@ final class Post_Commands {
 	public static function all(): array {
 		$flags = self::FLAGS;
 		return array(
-			'create' => new Command( '[<file|->] --post_title=T [--post_status=publish] [--post_content=C]', array( self::class, 'create' ), $flags, 0, 1 ),
-			'update' => new Command( '<id>... [--post_status=S] [--post_title=T]', array( self::class, 'update' ), $flags, 1, 500 ),
+			'create' => new Command(
+				'[<file|->] --post_title=T [--post_status=publish] [--post_content=C]',
+				array( self::class, 'create' ),
+				$flags,
+				0,
+				1
+			),
+			'update' => new Command(
+				'<id>... [--post_status=S] [--post_title=T]',
+				array( self::class, 'update' ),
+				$flags,
+				1,
+				500
+			),
 			'delete' => new Command( '<id>... [--force]', array( self::class, 'delete' ), array( 'force' ), 1, 500 ),
-			'list'   => new Command( '[--post_type=post] [--post_status=any] [--posts_per_page=N]', array( self::class, 'list' ), array( 'post_type', 'post_status', 'post_author', 'posts_per_page', 'orderby', 'order', 's', 'name', 'post__in' ) ),
+			'list'   => new Command(
+				'[--post_type=post] [--post_status=any] [--posts_per_page=N]',
+				array( self::class, 'list' ),
+				array(
+					'post_type',
+					'post_status',
+					'post_author',
+					'posts_per_page',
+					'orderby',
+					'order',
+					's',
+					'name',
+					'post__in',
+				)
+			),
 			'get'    => new Command( '<id> [--field=post_content]', array( self::class, 'get' ), array(), 1, 1 ),
 		);
 	}
 
 	/** Fields that create and update take. */
-	private const FLAGS = array( 'post_title', 'post_content', 'post_excerpt', 'post_status', 'post_type', 'post_author', 'post_date', 'post_name', 'post_parent', 'post_password', 'post_category', 'tags_input', 'comment_status', 'page_template', 'menu_order', 'meta_input' );
+	private const FLAGS = array(
+		'post_title',
+		'post_content',
+		'post_excerpt',
+		'post_status',
+		'post_type',
+		'post_author',
+		'post_date',
+		'post_name',
+		'post_parent',
+		'post_password',
+		'post_category',
+		'tags_input',
+		'comment_status',
+		'page_template',
+		'menu_order',
+		'meta_input',
+	);
 
 	/**
 	 * Picks and checks the given fields.
@@ -47,10 +90,15 @@ final class Post_Commands {
 			$data['post_author'] = Input::user( $data['post_author'] )->ID;
 		}
 		if ( isset( $data['post_category'] ) ) {
-			$data['post_category'] = array_map( array( self::class, 'category' ), explode( ',', $data['post_category'] ) );
+			$data['post_category'] = array_map(
+				array( self::class, 'category' ),
+				explode( ',', $data['post_category'] )
+			);
 		}
 		if ( isset( $data['meta_input'] ) ) {
-			$data['meta_input'] = json_decode( $data['meta_input'], true ) ?? throw new Usage( '--meta_input is not JSON.' );
+			$data['meta_input'] = json_decode( $data['meta_input'], true ) ?? throw new Usage(
+				'--meta_input is not JSON.'
+			);
 		}
 		return $data;
 	}
@@ -59,7 +107,9 @@ final class Post_Commands {
 	 * Finds a category by id, slug or name.
 	 */
 	private static function category( string $word ): int {
-		$term = ctype_digit( $word ) ? get_term( (int) $word, 'category' ) : ( get_term_by( 'slug', $word, 'category' ) ?: get_term_by( 'name', $word, 'category' ) );
+		$term = ctype_digit( $word ) ? get_term( (int) $word, 'category' ) : (
+			get_term_by( 'slug', $word, 'category' ) ?: get_term_by( 'name', $word, 'category' )
+		);
 		return $term instanceof \WP_Term ? $term->term_id : throw new Failure( "No category \"$word\"." );
 	}
 
@@ -102,7 +152,9 @@ final class Post_Commands {
 		$posts = array_map( array( Input::class, 'post' ), $args->ids() );
 		foreach ( $posts as $post ) {
 			$kept = ! $args->on( 'force' ) && 'trash' !== $post->post_status;
-			if ( ! $args->on( 'dry-run' ) && ! ( $kept ? wp_trash_post( $post->ID ) : wp_delete_post( $post->ID, true ) ) ) {
+			if ( ! $args->on( 'dry-run' ) && ! (
+				$kept ? wp_trash_post( $post->ID ) : wp_delete_post( $post->ID, true )
+			) ) {
 				throw new Failure( "Post {$post->ID} was not deleted." );
 			}
 			Out::success( $args, $kept ? "Trashed post {$post->ID}." : "Deleted post {$post->ID}." );
@@ -115,7 +167,10 @@ final class Post_Commands {
 	 * @param Args $args Command line.
 	 */
 	public static function list( Args $args ): void {
-		$query = array_intersect_key( $args->flags, array_flip( array( 'post_type', 'post_status', 'orderby', 'order', 's', 'name' ) ) );
+		$query = array_intersect_key(
+			$args->flags,
+			array_flip( array( 'post_type', 'post_status', 'orderby', 'order', 's', 'name' ) )
+		);
 		foreach ( array( 'post_type', 'post_status' ) as $many ) {
 			if ( isset( $query[ $many ] ) ) {
 				$query[ $many ] = explode( ',', $args->get( $many ) );
@@ -127,8 +182,18 @@ final class Post_Commands {
 		if ( null !== $args->get( 'post_author' ) ) {
 			$query['author'] = Input::user( $args->get( 'post_author' ) )->ID;
 		}
-		$query += array( 'post_type' => 'post', 'post_status' => 'any', 'posts_per_page' => (int) $args->get( 'posts_per_page', '-1' ), 'suppress_filters' => false );
-		Out::rows( $args, array_map( array( self::class, 'row' ), get_posts( $query ) ), array( 'ID', 'post_title', 'post_name', 'post_date', 'post_status' ), 'ID' );
+		$query += array(
+			'post_type' => 'post',
+			'post_status' => 'any',
+			'posts_per_page' => (int) $args->get( 'posts_per_page', '-1' ),
+			'suppress_filters' => false,
+		);
+		Out::rows(
+			$args,
+			array_map( array( self::class, 'row' ), get_posts( $query ) ),
+			array( 'ID', 'post_title', 'post_name', 'post_date', 'post_status' ),
+			'ID'
+		);
 	}
 
 	/**

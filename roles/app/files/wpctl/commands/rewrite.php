@@ -31,7 +31,9 @@ final class Rewrite_Commands {
 	public static function structure( Args $args ): void {
 		$structure = $args->word( 0 );
 		if ( ! preg_match( '#^/.*%(postname|post_id)%#', $structure ) ) {
-			throw new Usage( 'A structure starts with / and holds %postname% or %post_id%, for example /%year%/%monthnum%/%postname%/' );
+			throw new Usage(
+				'A structure starts with / and holds %postname% or %post_id%, for example /%year%/%monthnum%/%postname%/'
+			);
 		}
 		if ( ! $args->on( 'dry-run' ) ) {
 			self::set( $structure );

@@ -30,7 +30,11 @@ final class Theme_Commands {
 	public static function list( Args $args ): void {
 		$rows = array();
 		foreach ( wp_get_themes() as $name => $theme ) {
-			$rows[] = array( 'name' => (string) $name, 'status' => get_stylesheet() === $name ? 'active' : 'inactive', 'version' => $theme->get( 'Version' ) );
+			$rows[] = array(
+				'name' => (string) $name,
+				'status' => get_stylesheet() === $name ? 'active' : 'inactive',
+				'version' => $theme->get( 'Version' ),
+			);
 		}
 		Out::rows( $args, $rows, array( 'name', 'status', 'version' ), 'name' );
 	}

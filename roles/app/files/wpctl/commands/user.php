@@ -16,17 +16,45 @@ final class User_Commands {
 	 * @return array<string, Command> By name.
 	 */
 	public static function all(): array {
-		$fields = array( 'display_name', 'first_name', 'last_name', 'user_url', 'description', 'locale', 'user_pass' );
-		return array(
-			'create'   => new Command( '<login> <email> [--role=R] --prompt=user_pass', array( self::class, 'create' ), array( ...$fields, 'role' ), 2, 2 ),
-			'list'     => new Command( '[--role=R] [--search=text]', array( self::class, 'list' ), array( 'role', 'search', 'number' ) ),
+		$fields = array(
+			'display_name',
+			'first_name',
+			'last_name',
+			'user_url',
+			'description',
+			'locale',
+			'user_pass',
+		);
+		require_once __DIR__ . '/app-password.php';
+		return App_Password_Commands::all() + array(
+			'create'   => new Command(
+				'<login> <email> [--role=R] --prompt=user_pass',
+				array( self::class, 'create' ),
+				array( ...$fields, 'role' ),
+				2,
+				2
+			),
+			'list'     => new Command(
+				'[--role=R] [--search=text]',
+				array( self::class, 'list' ),
+				array( 'role', 'search', 'number' )
+			),
 			'get'      => new Command( '<id|login|email>', array( self::class, 'get' ), array(), 1, 1 ),
-			'update'   => new Command( '<user> [--display_name=N] [--user_email=E] [--prompt=user_pass]', array( self::class, 'update' ), array( ...$fields, 'user_email', 'role' ), 1, 1 ),
-			'delete'   => new Command( '<user> --reassign=<user> | --yes', array( self::class, 'delete' ), array( 'reassign', 'yes' ), 1, 1 ),
+			'update'   => new Command(
+				'<user> [--display_name=N] [--user_email=E] [--prompt=user_pass]',
+				array( self::class, 'update' ),
+				array( ...$fields, 'user_email', 'role' ),
+				1,
+				1
+			),
+			'delete'   => new Command(
+				'<user> --reassign=<user> | --yes',
+				array( self::class, 'delete' ),
+				array( 'reassign', 'yes' ),
+				1,
+				1
+			),
 			'set-role' => new Command( '<user> <role>', array( self::class, 'set_role' ), array(), 2, 2 ),
-			'application-password create' => new Command( '<user> <name> --porcelain', array( self::class, 'app_password' ), array( 'app-id' ), 2, 2 ),
-			'application-password list'   => new Command( '<user>', array( self::class, 'app_passwords' ), array(), 1, 1 ),
-			'application-password delete' => new Command( '<user> <uuid>', array( self::class, 'app_revoke' ), array(), 2, 2 ),
 		);
 	}
 
@@ -37,8 +65,12 @@ final class User_Commands {
 	 */
 	public static function create( Args $args ): void {
 		$data = self::given( $args );
-		$role = Input::one_of( 'role', $args->get( 'role', get_option( 'default_role' ) ), array_keys( wp_roles()->roles ) );
-		$data = array( 'user_login' => $args->word( 0 ), 'user_email' => $args->word( 1 ), 'role' => $role ) + $data + array( 'user_pass' => wp_generate_password( 40 ) );
+		$role = Input::role( $args->get( 'role', get_option( 'default_role' ) ) );
+		$data = array(
+			'user_login' => $args->word( 0 ),
+			'user_email' => $args->word( 1 ),
+			'role' => $role,
+		) + $data + array( 'user_pass' => wp_generate_password( 40 ) );
 		if ( ! is_email( $data['user_email'] ) ) {
 			throw new Usage( "\"{$data['user_email']}\" is not a mail address." );
 		}
@@ -51,7 +83,16 @@ final class User_Commands {
 	 */
 	private static function given( Args $args ): array {
 		$data = array();
-		foreach ( array( 'display_name', 'first_name', 'last_name', 'user_url', 'description', 'locale', 'user_pass', 'user_email' ) as $field ) {
+		foreach ( array(
+			'display_name',
+			'first_name',
+			'last_name',
+			'user_url',
+			'description',
+			'locale',
+			'user_pass',
+			'user_email',
+		) as $field ) {
 			if ( null !== $args->get( $field ) ) {
 				$data[ $field ] = $args->get( $field );
 			}
@@ -63,7 +104,15 @@ final class User_Commands {
 	 * Turns an account into a row, without its password hash.
 	 */
 	private static function row( \WP_User $user ): array {
-		return array( 'ID' => $user->ID, 'user_login' => $user->user_login, 'display_name' => $user->display_name, 'user_email' => $user->user_email, 'user_registered' => $user->user_registered, 'roles' => implode( ',', $user->roles ), 'user_nicename' => $user->user_nicename );
+		return array(
+			'ID' => $user->ID,
+			'user_login' => $user->user_login,
+			'display_name' => $user->display_name,
+			'user_email' => $user->user_email,
+			'user_registered' => $user->user_registered,
+			'roles' => implode( ',', $user->roles ),
+			'user_nicename' => $user->user_nicename,
+		);
 	}
 
 	/**
@@ -73,8 +122,20 @@ final class User_Commands {
 	 */
 	public static function list( Args $args ): void {
 		$search = $args->get( 'search' );
-		$users  = get_users( array( 'role' => $args->get( 'role', '' ), 'search' => null === $search ? '' : "*$search*", 'number' => (int) $args->get( 'number', '-1' ), 'orderby' => 'ID' ) );
-		Out::rows( $args, array_map( array( self::class, 'row' ), $users ), array( 'ID', 'user_login', 'display_name', 'user_email', 'user_registered', 'roles' ), 'ID' );
+		$users  = get_users(
+			array(
+				'role' => $args->get( 'role', '' ),
+				'search' => null === $search ? '' : "*$search*",
+				'number' => (int) $args->get( 'number', '-1' ),
+				'orderby' => 'ID',
+			)
+		);
+		Out::rows(
+			$args,
+			array_map( array( self::class, 'row' ), $users ),
+			array( 'ID', 'user_login', 'display_name', 'user_email', 'user_registered', 'roles' ),
+			'ID'
+		);
 	}
 
 	/**
@@ -95,7 +156,7 @@ final class User_Commands {
 		$user = Input::user( $args->word( 0 ) );
 		$data = self::given( $args );
 		if ( null !== $args->get( 'role' ) ) {
-			$data['role'] = Input::one_of( 'role', $args->get( 'role' ), array_keys( wp_roles()->roles ) );
+			$data['role'] = Input::role( $args->get( 'role' ) );
 		}
 		if ( ! $args->on( 'dry-run' ) ) {
 			// No mail: the operator tells the person.
@@ -132,42 +193,10 @@ final class User_Commands {
 	 */
 	public static function set_role( Args $args ): void {
 		$user = Input::user( $args->word( 0 ) );
-		$role = Input::one_of( 'role', $args->word( 1 ), array_keys( wp_roles()->roles ) );
+		$role = Input::role( $args->word( 1 ) );
 		if ( ! $args->on( 'dry-run' ) ) {
 			$user->set_role( $role );
 		}
 		Out::success( $args, "User {$user->ID} has the role $role." );
-	}
-
-	/**
-	 * Makes an application password and prints it once.
-	 *
-	 * @param Args $args Command line.
-	 */
-	public static function app_password( Args $args ): void {
-		$user = Input::user( $args->word( 0 ) );
-		$made = Failure::check( \WP_Application_Passwords::create_new_application_password( $user->ID, array( 'name' => $args->word( 1 ), 'app_id' => $args->get( 'app-id', '' ) ) ) );
-		echo $made[0] . "\n";
-	}
-
-	/**
-	 * Lists application passwords, without the hashes.
-	 *
-	 * @param Args $args Command line.
-	 */
-	public static function app_passwords( Args $args ): void {
-		$rows = \WP_Application_Passwords::get_user_application_passwords( Input::user( $args->word( 0 ) )->ID );
-		$rows = array_map( static fn( array $row ) => array_diff_key( $row, array( 'password' => 1 ) ), $rows );
-		Out::rows( $args, $rows, array( 'uuid', 'name', 'created', 'last_used', 'last_ip' ), 'uuid' );
-	}
-
-	/**
-	 * Revokes an application password.
-	 *
-	 * @param Args $args Command line.
-	 */
-	public static function app_revoke( Args $args ): void {
-		Failure::check( \WP_Application_Passwords::delete_application_password( Input::user( $args->word( 0 ) )->ID, $args->word( 1 ) ) );
-		Out::success( $args, 'Application password revoked.' );
 	}
 }

@@ -11,7 +11,18 @@ namespace Perennial\Wpctl;
 final class Args {
 
 	/** Flags every command takes. */
-	public const COMMON = array( 'site', 'user', 'format', 'fields', 'field', 'porcelain', 'dry-run', 'prompt', 'quiet', 'help' );
+	public const COMMON = array(
+		'site',
+		'user',
+		'format',
+		'fields',
+		'field',
+		'porcelain',
+		'dry-run',
+		'prompt',
+		'quiet',
+		'help',
+	);
 
 	/** Flags that never stand on the command line: process lists show it to everybody. */
 	public const SECRETS = array( 'user_pass', 'admin_password' );

@@ -13,7 +13,19 @@ require_once __DIR__ . '/steps.php';
 final class Ensure {
 
 	/** Keys of the desired state, in the order they are brought about; all but `url` and `admin` optional. */
-	private const KEYS = array( 'url', 'title', 'locale', 'admin', 'tagline', 'timezone', 'roles', 'options', 'plugins', 'theme', 'permalink_structure' );
+	private const KEYS = array(
+		'url',
+		'title',
+		'locale',
+		'admin',
+		'tagline',
+		'timezone',
+		'roles',
+		'options',
+		'plugins',
+		'theme',
+		'permalink_structure',
+	);
 
 	/**
 	 * Makes the comparison.
@@ -35,7 +47,11 @@ final class Ensure {
 				throw new Usage( "The desired state lacks admin.$key." );
 			}
 		}
-		Input::one_of( 'locale', $wanted['locale'] ?? 'en_US', array_merge( array( 'en_US' ), get_available_languages() ) );
+		Input::one_of(
+			'locale',
+			$wanted['locale'] ?? 'en_US',
+			array_merge( array( 'en_US' ), get_available_languages() )
+		);
 	}
 
 	/**
@@ -70,7 +86,14 @@ final class Ensure {
 			throw new Usage( 'The site is not installed and the desired state lacks admin.password.' );
 		}
 		Registry::group( 'core' );
-		Core_Commands::create( $this->wanted['title'], $admin['login'], $admin['email'], $admin['password'], $this->wanted['url'], $this->wanted['locale'] ?? 'en_US' );
+		Core_Commands::create(
+			$this->wanted['title'],
+			$admin['login'],
+			$admin['email'],
+			$admin['password'],
+			$this->wanted['url'],
+			$this->wanted['locale'] ?? 'en_US'
+		);
 	}
 
 	/**
@@ -83,12 +106,16 @@ final class Ensure {
 		$options = array(
 			'blogname'        => $this->wanted['title'] ?? null,
 			'blogdescription' => $this->wanted['tagline'] ?? null,
-			'WPLANG'          => isset( $this->wanted['locale'] ) ? ( 'en_US' === $this->wanted['locale'] ? '' : $this->wanted['locale'] ) : null,
+			'WPLANG'          => isset( $this->wanted['locale'] ) ? (
+				'en_US' === $this->wanted['locale'] ? '' : $this->wanted['locale']
+			) : null,
 			'timezone_string' => $this->wanted['timezone'] ?? null,
 		);
 		$steps->schema();
 		$steps->roles( $this->wanted['roles'] ?? array() );
-		$steps->options( array_filter( $options, static fn( $value ) => null !== $value ) + ( $this->wanted['options'] ?? array() ) );
+		$steps->options(
+			array_filter( $options, static fn( $value ) => null !== $value ) + ( $this->wanted['options'] ?? array() )
+		);
 		$steps->defaults();
 		$steps->admin( $this->wanted['admin'] );
 		if ( isset( $this->wanted['plugins'] ) ) {

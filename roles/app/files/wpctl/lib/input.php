@@ -57,9 +57,21 @@ final class Input {
 	 */
 	public static function one_of( string $what, string $word, array $valid ): string {
 		if ( ! in_array( $word, $valid, true ) ) {
-			throw new Usage( "Unknown $what \"$word\"." . Usage::nearest( $word, $valid ) . ' Valid: ' . implode( ', ', $valid ) . '.' );
+			throw new Usage(
+				"Unknown $what \"$word\"." . Usage::nearest( $word, $valid ) . ' Valid: ' . implode( ', ', $valid ) . '.'
+			);
 		}
 		return $word;
+	}
+
+	/**
+	 * Checks the name of a role.
+	 *
+	 * @param string $word What was given.
+	 * @throws Usage With the nearest role.
+	 */
+	public static function role( string $word ): string {
+		return self::one_of( 'role', $word, array_keys( wp_roles()->roles ) );
 	}
 
 	/**
@@ -70,7 +82,9 @@ final class Input {
 	 */
 	public static function text( string $path ): string {
 		if ( '-' !== $path && ! is_readable( $path ) ) {
-			throw new Failure( "Cannot read \"$path\" as " . ( posix_getpwuid( posix_geteuid() )['name'] ?? 'this user' ) . '.' );
+			throw new Failure(
+				"Cannot read \"$path\" as " . ( posix_getpwuid( posix_geteuid() )['name'] ?? 'this user' ) . '.'
+			);
 		}
 		return (string) file_get_contents( '-' === $path ? 'php://stdin' : $path );
 	}

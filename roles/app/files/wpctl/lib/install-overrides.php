@@ -18,7 +18,11 @@ function wp_new_blog_notification(): void {
  */
 function wp_install_defaults(): void {
 	$name = __( 'Uncategorized' );
-	$term = wp_insert_term( $name, 'category', array( 'slug' => sanitize_title( _x( 'Uncategorized', 'Default category slug' ) ) ) );
+	$term = wp_insert_term(
+		$name,
+		'category',
+		array( 'slug' => sanitize_title( _x( 'Uncategorized', 'Default category slug' ) ) )
+	);
 	if ( ! is_wp_error( $term ) ) {
 		update_option( 'default_category', $term['term_id'] );
 	}

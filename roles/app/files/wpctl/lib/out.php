@@ -50,18 +50,34 @@ final class Out {
 	public static function rows( Args $args, array $rows, array $fields, string $id ): void {
 		$format = $args->get( 'format', 'table' );
 		if ( ! in_array( $format, self::FORMATS, true ) ) {
-			throw new Usage( "Unknown format \"$format\"." . Usage::nearest( $format, self::FORMATS ) . ' Formats: ' . implode( ', ', self::FORMATS ) . '.' );
+			throw new Usage(
+				"Unknown format \"$format\"." . Usage::nearest(
+					$format,
+					self::FORMATS
+				) . ' Formats: ' . implode( ', ', self::FORMATS ) . '.'
+			);
 		}
 		$fields = self::columns( $args, $rows, $fields );
-		$rows   = array_map( static fn( array $row ) => array_combine( $fields, array_map( static fn( $f ) => $row[ $f ] ?? null, $fields ) ) + $row, $rows );
+		$rows   = array_map(
+			static fn( array $row ) => array_combine(
+				$fields,
+				array_map( static fn( $f ) => $row[ $f ] ?? null, $fields )
+			) + $row,
+			$rows
+		);
 		if ( null !== $args->get( 'field' ) ) {
-			echo implode( '', array_map( static fn( array $row ) => self::text( $row[ $args->get( 'field' ) ] ) . "\n", $rows ) );
+			echo implode(
+				'',
+				array_map( static fn( array $row ) => self::text( $row[ $args->get( 'field' ) ] ) . "\n", $rows )
+			);
 			return;
 		}
 		match ( $format ) {
 			'ids'   => print implode( ' ', array_column( $rows, $id ) ) . "\n",
 			'count' => print count( $rows ) . "\n",
-			'json'  => print self::json( array_map( static fn( array $row ) => array_intersect_key( $row, array_flip( $fields ) ), $rows ) ) . "\n",
+			'json'  => print self::json(
+				array_map( static fn( array $row ) => array_intersect_key( $row, array_flip( $fields ) ), $rows )
+			) . "\n",
 			'csv'   => self::csv( $rows, $fields ),
 			default => self::table( $rows, $fields ),
 		};
@@ -76,11 +92,19 @@ final class Out {
 	public static function one( Args $args, array $row ): void {
 		if ( 'json' === $args->get( 'format' ) || null !== $args->get( 'field' ) ) {
 			$field = $args->get( 'field' );
-			$value = null === $field ? $row : ( array_key_exists( $field, $row ) ? $row[ $field ] : throw new Usage( "Unknown field \"$field\"." . Usage::nearest( $field, array_keys( $row ) ) ) );
+			$value = null === $field ? $row : (
+				array_key_exists( $field, $row ) ? $row[ $field ] : throw new Usage(
+					"Unknown field \"$field\"." . Usage::nearest( $field, array_keys( $row ) )
+				)
+			);
 			echo ( null === $field ? self::json( $value ) : self::text( $value ) ) . "\n";
 			return;
 		}
-		$rows = array_map( static fn( $name, $value ) => array( 'Field' => $name, 'Value' => $value ), array_keys( $row ), $row );
+		$rows = array_map(
+			static fn( $name, $value ) => array( 'Field' => $name, 'Value' => $value ),
+			array_keys( $row ),
+			$row
+		);
 		self::rows( $args, $rows, array( 'Field', 'Value' ), 'Field' );
 	}
 
@@ -132,12 +156,23 @@ final class Out {
 	private static function table( array $rows, array $fields ): void {
 		$lines = array( array_combine( $fields, $fields ) );
 		foreach ( $rows as $row ) {
-			$lines[] = array_combine( $fields, array_map( static fn( $f ) => preg_replace( '/[\x00-\x1f\x7f]+/', ' ', self::text( $row[ $f ] ) ), $fields ) );
+			$lines[] = array_combine(
+				$fields,
+				array_map(
+					static fn( $f ) => preg_replace( '/[\x00-\x1f\x7f]+/', ' ', self::text( $row[ $f ] ) ),
+					$fields
+				)
+			);
 		}
-		$width = static fn( string $f ) => max( array_map( static fn( $line ) => mb_strwidth( $line[ $f ] ), $lines ) );
+		$width = static fn( string $f ) => max(
+			array_map( static fn( $line ) => mb_strwidth( $line[ $f ] ), $lines )
+		);
 		$wide  = array_combine( $fields, array_map( $width, $fields ) );
 		foreach ( $lines as $line ) {
-			$cells = array_map( static fn( $f ) => $line[ $f ] . str_repeat( ' ', $wide[ $f ] - mb_strwidth( $line[ $f ] ) ), $fields );
+			$cells = array_map(
+				static fn( $f ) => $line[ $f ] . str_repeat( ' ', $wide[ $f ] - mb_strwidth( $line[ $f ] ) ),
+				$fields
+			);
 			echo rtrim( implode( '  ', $cells ) ) . "\n";
 		}
 	}

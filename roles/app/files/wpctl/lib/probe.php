@@ -27,7 +27,9 @@ function is_installed( Site $site ): bool {
 	$GLOBALS['table_prefix'] = $table_prefix;
 	$link                    = \perennial_connect_site( 10 );
 	if ( null === $link ) {
-		throw new Failure( 'Cannot connect to the database ' . DB_NAME . ' at ' . DB_HOST . ': ' . mysqli_connect_error() );
+		throw new Failure(
+			'Cannot connect to the database ' . DB_NAME . ' at ' . DB_HOST . ': ' . mysqli_connect_error()
+		);
 	}
 	$row = $link->query( "SELECT option_value FROM {$table_prefix}options WHERE option_name = 'siteurl'" );
 	if ( false === $row && NO_SUCH_TABLE !== $link->errno ) {

@@ -11,7 +11,23 @@ namespace Perennial\Wpctl;
 final class Registry {
 
 	/** Groups, each in commands/<group>.php with a class of that name. */
-	public const GROUPS = array( 'core', 'option', 'user', 'post', 'comment', 'term', 'media', 'cron', 'role', 'cap', 'rewrite', 'theme', 'plugin', 'db', 'perennial' );
+	public const GROUPS = array(
+		'core',
+		'option',
+		'user',
+		'post',
+		'comment',
+		'term',
+		'media',
+		'cron',
+		'role',
+		'cap',
+		'rewrite',
+		'theme',
+		'plugin',
+		'db',
+		'perennial',
+	);
 
 	/**
 	 * Gives the commands of a group.
@@ -46,7 +62,12 @@ final class Registry {
 			}
 		}
 		$name = implode( ' ', array_slice( $args->words, 1, 2 ) );
-		throw new Usage( "Unknown command \"" . trim( "$group $name" ) . '".' . Usage::nearest( $name, array_keys( $commands ) ) . " Commands: $group " . implode( ", $group ", array_keys( $commands ) ) . '.' );
+		throw new Usage(
+			"Unknown command \"" . trim( "$group $name" ) . '".' . Usage::nearest(
+				$name,
+				array_keys( $commands )
+			) . " Commands: $group " . implode( ", $group ", array_keys( $commands ) ) . '.'
+		);
 	}
 
 	/**
@@ -55,7 +76,8 @@ final class Registry {
 	 * @param string $group Group or nothing.
 	 */
 	public static function help( string $group ): string {
-		$text = "Usage: wpctl [--site=<id>] <command> [--format=table|json|csv|ids|count] [--porcelain] [--dry-run]\n";
+		$text = "Usage: wpctl [--site=<id>] <command> [--format=table|json|csv|ids|count]"
+			. " [--porcelain] [--dry-run]\n";
 		foreach ( in_array( $group, self::GROUPS, true ) ? array( $group ) : self::GROUPS as $each ) {
 			foreach ( self::group( $each ) as $name => $command ) {
 				$text .= "  $each $name {$command->help}\n";
@@ -63,6 +85,6 @@ final class Registry {
 		}
 		return $text . "Passwords come on standard input: --prompt=user_pass. Examples:\n"
 			. "  wpctl --site=community post list --post_status=pending --format=json\n"
-			. "  wpctl --site=community user create ann ann@example.org --role=member --prompt=user_pass --porcelain < password-file\n";
+			. "  wpctl --site=community user create ann ann@example.org --prompt=user_pass < password-file\n";
 	}
 }

@@ -65,7 +65,9 @@ final class Runtime {
 		require __DIR__ . '/probe.php';
 		if ( ! is_installed( $site ) ) {
 			if ( Command::INSTALLED === $this->command->state ) {
-				throw new Failure( "Site \"{$site->id}\" is not installed. Next: wpctl --site={$site->id} core install ..." );
+				throw new Failure(
+					"Site \"{$site->id}\" is not installed. Next: wpctl --site={$site->id} core install ..."
+				);
 			}
 			define( 'WP_INSTALLING', true );
 			// A new site starts empty and nobody is mailed: these replace WordPress' own functions.
@@ -73,7 +75,9 @@ final class Runtime {
 		}
 		// WordPress turns arrays like this into its hooks as soon as it has them.
 		$GLOBALS['wp_filter'] = array(
-			'wp_die_handler' => array( 10 => array( array( 'function' => static fn() => array( self::class, 'die' ), 'accepted_args' => 0 ) ) ),
+			'wp_die_handler' => array(
+				10 => array( array( 'function' => static fn() => array( self::class, 'die' ), 'accepted_args' => 0 ) ),
+			),
 		);
 		register_shutdown_function( array( $this, 'at_exit' ) );
 		return '/usr/share/wordpress/wp-load.php';

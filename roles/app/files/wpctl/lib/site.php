@@ -22,7 +22,11 @@ final class Site {
 	 * @param string $domain Domain, from the file's name.
 	 * @param string $config Path of the configuration file.
 	 */
-	public function __construct( public readonly string $id, public readonly string $domain, public readonly string $config ) {
+	public function __construct(
+		public readonly string $id,
+		public readonly string $domain,
+		public readonly string $config
+	) {
 	}
 
 	/**
@@ -59,7 +63,12 @@ final class Site {
 			throw new Usage( 'Name the site: --site=' . implode( ' | --site=', array_keys( $sites ) ) );
 		}
 		if ( null !== $id && ! isset( $sites[ $id ] ) ) {
-			throw new Usage( "Unknown site \"$id\"." . Usage::nearest( $id, array_keys( $sites ) ) . ' Sites: ' . implode( ', ', array_keys( $sites ) ) . '.' );
+			throw new Usage(
+				"Unknown site \"$id\"." . Usage::nearest( $id, array_keys( $sites ) ) . ' Sites: ' . implode(
+					', ',
+					array_keys( $sites )
+				) . '.'
+			);
 		}
 		return $sites[ $id ?? array_key_first( $sites ) ];
 	}
@@ -92,7 +101,10 @@ final class Site {
 			return;
 		}
 		$account = posix_getpwnam( self::ACCOUNT );
-		if ( ! $account || ! posix_initgroups( self::ACCOUNT, $account['gid'] ) || ! posix_setgid( $account['gid'] ) || ! posix_setuid( $account['uid'] ) ) {
+		if ( ! $account || ! posix_initgroups(
+			self::ACCOUNT,
+			$account['gid']
+		) || ! posix_setgid( $account['gid'] ) || ! posix_setuid( $account['uid'] ) ) {
 			throw new Failure( 'Cannot become ' . self::ACCOUNT . '.' );
 		}
 		putenv( 'HOME=/nonexistent' );

@@ -11,7 +11,13 @@ namespace Perennial\Wpctl;
 final class Steps {
 
 	/** Options of the theme's footer. */
-	private const FOOTER = array( 'perennial_theme_icp', 'perennial_theme_police', 'perennial_theme_complaint_url', 'perennial_theme_terms_url', 'perennial_theme_contact_url' );
+	private const FOOTER = array(
+		'perennial_theme_icp',
+		'perennial_theme_police',
+		'perennial_theme_complaint_url',
+		'perennial_theme_terms_url',
+		'perennial_theme_contact_url',
+	);
 
 	/**
 	 * What changed or would change.
@@ -54,7 +60,11 @@ final class Steps {
 			wp_upgrade();
 			\Perennial\Bans::all();
 		} );
-		$this->step( ! \Perennial\Table::exists(), 'table perennial_bans', array( \Perennial\Table::class, 'ensure' ) );
+		$this->step(
+			! \Perennial\Table::exists(),
+			'table perennial_bans',
+			array( \Perennial\Table::class, 'ensure' )
+		);
 	}
 
 	/**
@@ -62,7 +72,11 @@ final class Steps {
 	 */
 	public function defaults(): void {
 		foreach ( array( 'can_compress_scripts', 'https_migration_required', ...self::FOOTER ) as $name ) {
-			$this->step( null === get_option( $name, null ), "option $name", static fn() => add_option( $name, '', '', true ) );
+			$this->step(
+				null === get_option( $name, null ),
+				"option $name",
+				static fn() => add_option( $name, '', '', true )
+			);
 		}
 	}
 
@@ -74,7 +88,11 @@ final class Steps {
 	 */
 	public function roles( array $roles ): void {
 		foreach ( $roles as $role => $data ) {
-			if ( ! is_string( $data['name'] ?? null ) || ! is_array( $data['capabilities'] ?? null ) || in_array( $role, array( 'administrator' ), true ) ) {
+			if ( ! is_string( $data['name'] ?? null ) || ! is_array( $data['capabilities'] ?? null ) || in_array(
+				$role,
+				array( 'administrator' ),
+				true
+			) ) {
 				throw new Usage( "Role \"$role\" needs name and capabilities, and cannot be administrator." );
 			}
 			$now  = wp_roles()->roles[ $role ] ?? null;
@@ -82,11 +100,17 @@ final class Steps {
 			$have = array_filter( $now['capabilities'] ?? array() );
 			ksort( $caps );
 			ksort( $have );
-			$this->step( null === $now || $have !== $caps || $now['name'] !== $data['name'], "role $role", static function () use ( $role, $data, $caps ): void {
-				remove_role( $role );
-				add_role( $role, $data['name'], $caps );
-			} );
+			$differs = null === $now || $have !== $caps || $now['name'] !== $data['name'];
+			$this->step( $differs, "role $role", static fn() => self::set_role( $role, $data['name'], $caps ) );
 		}
+	}
+
+	/**
+	 * Writes a role anew, so that it has no capability beside the given ones.
+	 */
+	private static function set_role( string $role, string $name, array $caps ): void {
+		remove_role( $role );
+		add_role( $role, $name, $caps );
 	}
 
 	/**
@@ -95,11 +119,17 @@ final class Steps {
 	 * @param array<string, mixed> $options By name.
 	 */
 	public function options( array $options ): void {
-		$stored = static fn( $value ) => is_array( $value ) ? serialize( $value ) : ( is_bool( $value ) ? (string) (int) $value : (string) $value );
+		$stored = static fn( $value ) => is_array( $value ) ? serialize( $value ) : (
+			is_bool( $value ) ? (string) (int) $value : (string) $value
+		);
 		foreach ( $options as $name => $value ) {
 			$value = sanitize_option( $name, is_bool( $value ) ? (int) $value : $value );
 			$now   = get_option( $name, null );
-			$this->step( null === $now || $stored( $now ) !== $stored( $value ), "option $name", static fn() => update_option( $name, $value ) );
+			$this->step(
+				null === $now || $stored( $now ) !== $stored( $value ),
+				"option $name",
+				static fn() => update_option( $name, $value )
+			);
 		}
 	}
 
@@ -111,8 +141,19 @@ final class Steps {
 	public function admin( array $admin ): void {
 		$user = get_user_by( 'login', $admin['login'] );
 		$this->step( ! $user, "user {$admin['login']}", static function () use ( $admin ) {
-			$password = $admin['password'] ?? throw new Usage( 'The administrator is missing and the desired state lacks admin.password.' );
-			return wp_insert_user( wp_slash( array( 'user_login' => $admin['login'], 'user_email' => $admin['email'], 'user_pass' => $password, 'role' => 'administrator' ) ) );
+			$password = $admin['password'] ?? throw new Usage(
+				'The administrator is missing and the desired state lacks admin.password.'
+			);
+			return wp_insert_user(
+				wp_slash(
+					array(
+						'user_login' => $admin['login'],
+						'user_email' => $admin['email'],
+						'user_pass' => $password,
+						'role' => 'administrator',
+					)
+				)
+			);
 		} );
 		$demoted = $user && ! in_array( 'administrator', $user->roles, true );
 		$this->step( $demoted, "role of {$admin['login']}", static fn() => $user->set_role( 'administrator' ) );
@@ -124,7 +165,10 @@ final class Steps {
 	 * @param string[] $plugins Folder names.
 	 */
 	public function plugins( array $plugins ): void {
-		$active = array_map( static fn( $file ) => str_contains( $file, '/' ) ? dirname( $file ) : basename( $file, '.php' ), (array) get_option( 'active_plugins' ) );
+		$active = array_map(
+			static fn( $file ) => str_contains( $file, '/' ) ? dirname( $file ) : basename( $file, '.php' ),
+			(array) get_option( 'active_plugins' )
+		);
 		if ( array() === array_diff( $plugins, $active ) && array() === array_diff( $active, $plugins ) ) {
 			return;
 		}
@@ -135,7 +179,16 @@ final class Steps {
 			$this->step( true, "plugin $name", static fn() => Plugin_Commands::set( $known[ $name ]['file'], true ) );
 		}
 		foreach ( array_diff( $active, $plugins ) as $name ) {
-			$this->step( true, "plugin $name", static fn() => update_option( 'active_plugins', array_values( array_filter( get_option( 'active_plugins' ), static fn( $file ) => ! str_starts_with( $file, $name ) ) ) ) );
+			$this->step(
+				true,
+				"plugin $name",
+				static fn() => update_option(
+					'active_plugins',
+					array_values(
+						array_filter( get_option( 'active_plugins' ), static fn( $file ) => ! str_starts_with( $file, $name ) )
+					)
+				)
+			);
 		}
 	}
 

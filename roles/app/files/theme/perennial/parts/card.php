@@ -9,9 +9,11 @@ defined( 'ABSPATH' ) || exit;
 ?>
 <article <?php post_class( 'card' ); ?>>
 	<?php if ( has_post_thumbnail() ) : ?>
-		<?php the_post_thumbnail( 'medium_large', array( 'class' => 'card-image', 'alt' => '', 'sizes' => '(max-width: 40rem) 100vw, 20rem' ) ); ?>
+		<?php the_post_thumbnail( 'medium_large', Perennial\Theme\CARD_IMAGE ); ?>
 	<?php else : ?>
-		<span class="card-image card-initial" aria-hidden="true"><?php echo esc_html( Perennial\Theme\initial( get_the_title() ) ); ?></span>
+		<span class="card-image card-initial" aria-hidden="true">
+			<?php echo esc_html( Perennial\Theme\initial( get_the_title() ) ); ?>
+		</span>
 	<?php endif; ?>
 	<div class="card-body">
 		<?php if ( is_sticky() && is_home() ) : ?>

@@ -15,7 +15,8 @@ if ( is_home() || is_front_page() ) {
 <header class="page-head">
 	<?php if ( is_search() ) : ?>
 		<?php /* translators: %s: search words. */ ?>
-		<h1><?php echo esc_html( sprintf( __( 'Search results for “%s”', 'perennial' ), get_search_query( false ) ) ); ?></h1>
+		<?php $perennial_title = __( 'Search results for “%s”', 'perennial' ); ?>
+		<h1><?php echo esc_html( sprintf( $perennial_title, get_search_query( false ) ) ); ?></h1>
 	<?php else : ?>
 		<h1><?php echo wp_kses_post( get_the_archive_title() ); ?></h1>
 		<?php the_archive_description(); ?>

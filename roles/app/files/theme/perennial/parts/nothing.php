@@ -8,5 +8,9 @@
 defined( 'ABSPATH' ) || exit;
 ?>
 <div class="entry">
-	<p><?php echo is_search() ? esc_html__( 'Nothing fits these words. Other words may help.', 'perennial' ) : esc_html__( 'There is nothing here yet.', 'perennial' ); ?></p>
+	<?php if ( is_search() ) : ?>
+		<p><?php esc_html_e( 'Nothing fits these words. Other words may help.', 'perennial' ); ?></p>
+	<?php else : ?>
+		<p><?php esc_html_e( 'There is nothing here yet.', 'perennial' ); ?></p>
+	<?php endif; ?>
 </div>
