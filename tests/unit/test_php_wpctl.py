@@ -98,8 +98,8 @@ def test_formats_are_those_of_wp_cli() -> None:
     """Scripts written for wp-cli read our output: json, csv, ids, count, and one field per line."""
     code = """
         $rows = array( array( 'ID' => 7, 'name' => "a\\"b,\\u{4e2d}" ), array( 'ID' => 8, 'name' => 'c' ) );
-        foreach ( array( 'format=json', 'format=csv', 'format=ids', 'format=count', 'field=name' ) as $flag ) {
-            Out::rows( Args::parse( array( "--$flag" ) ), $rows, array( 'ID', 'name' ), 'ID' ); echo "--\\n";
+        foreach ( array( 'format=json', 'format=csv', 'format=ids', 'format=count', 'field=name' ) as $one ) {
+            Out::rows( Args::parse( array( "--$one" ) ), $rows, array( 'ID', 'name' ), 'ID' ); echo "--\\n";
         }
     """
     parts = run_php(code).split("--\n")
