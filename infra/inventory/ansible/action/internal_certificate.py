@@ -41,8 +41,13 @@ class Authority:
         self.certificate = x509.load_pem_x509_certificate(certificate.encode())
         self.pem = certificate.strip() + "\n"
         loaded = serialization.load_pem_private_key(key.encode(), password=None)
-        if not isinstance(loaded, ec.EllipticCurvePrivateKey) or loaded.public_key() != self.certificate.public_key():
-            raise ValueError("the secret 'authority' holds a key that is not its certificate's, or not an EC key")
+        if (
+            not isinstance(loaded, ec.EllipticCurvePrivateKey)
+            or loaded.public_key() != self.certificate.public_key()
+        ):
+            raise ValueError(
+                "the secret 'authority' holds a key that is not its certificate's, or not an EC key"
+            )
         self._key = loaded
 
     def reason_to_issue(self, leaf: str, public_key: str, sans: list[str], now: datetime) -> str:
@@ -141,8 +146,12 @@ class ActionModule(ActionBase):
             new = [item for item in wanted if item["name"] in issued]
             requests = self._call("request", authority, new, variables)["requests"]
             now = datetime.now(UTC)
-            leaves |= {item["name"]: authority.sign(requests[item["name"]], item["sans"], now) for item in new}
-        self._call("install", authority, [{**item, "leaf": leaves[item["name"]]} for item in wanted], variables)
+            leaves |= {
+                item["name"]: authority.sign(requests[item["name"]], item["sans"], now) for item in new
+            }
+        self._call(
+            "install", authority, [{**item, "leaf": leaves[item["name"]]} for item in wanted], variables
+        )
 
     def _call(
         self, phase: str, authority: Authority, wanted: list[dict[str, Any]], variables: dict[str, Any]

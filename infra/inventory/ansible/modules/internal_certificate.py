@@ -128,7 +128,9 @@ def _write(path: Path, text: str, group: int, mode: int) -> None:
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Carry out one phase and return its result."""
     directory = Path(module.params["directory"])
-    items = [(Certificate(directory, item["name"], item["group"]), item) for item in module.params["certificates"]]
+    items = [
+        (Certificate(directory, item["name"], item["group"]), item) for item in module.params["certificates"]
+    ]
     authority = directory / "ca.crt"
     if module.params["phase"] == "inspect":
         right = _text(authority) == module.params["authority"] and _has(authority, 0, 0o644)

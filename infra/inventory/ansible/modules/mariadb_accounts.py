@@ -58,6 +58,10 @@ class Server:
             cursor.execute(query, values or None)
             return list(cursor.fetchall())
 
+    def close(self) -> None:
+        """Say goodbye, so that the server logs no aborted connection."""
+        self._connection.close()
+
     def accounts(self) -> dict[Identity, dict[str, Any]]:
         """Return every account with its authentication; roles are not accounts."""
         found = {}
@@ -75,7 +79,7 @@ class Server:
         """Return scope to privileges, GRANT OPTION among them where it is given."""
         found: dict[str, set[str]] = {}
         for (line,) in self.rows("SHOW GRANTS FOR %s@%s", user, host):
-            match = re.match(r"GRANT (.+?) ON (\S+) TO ", line)
+            match = re.match(r"GRANT (.+?) ON (\S+\.\S+) TO ", line)
             if match is None:
                 continue  # default roles and proxies are none of ours
             privileges = set(match[1].split(", ")) - {"USAGE"}
@@ -97,17 +101,22 @@ def authentication(account: dict[str, Any]) -> dict[str, Any]:
     if account.get("plugin"):
         return {"plugin": account["plugin"], "authentication_string": "", "ssl_type": 0}
     stored = native_hash(account["password"])
-    return {"plugin": "mysql_native_password", "authentication_string": stored, "ssl_type": 1 if account["tls"] else 0}
+    return {
+        "plugin": "mysql_native_password",
+        "authentication_string": stored,
+        "ssl_type": 1 if account["tls"] else 0,
+    }
 
 
 def stored_authentication(there: dict[str, Any]) -> dict[str, Any]:
-    """Return the same view of an account that exists; several ways to log in never match a wanted one."""
+    """Return the same view of an account that exists; a second way to log in never matches a wanted account."""
     view = {
         "plugin": there.get("plugin", ""),
         "authentication_string": there.get("authentication_string", ""),
         "ssl_type": there.get("ssl_type", 0),
     }
-    return view | ({"auth_or": there["auth_or"]} if "auth_or" in there else {})
+    others = [one for one in there.get("auth_or", []) if one]  # an empty entry stands for the way given above
+    return view | ({"auth_or": others} if others else {})
 
 
 def identified(account: dict[str, Any]) -> tuple[str, list[str]]:
@@ -115,7 +124,9 @@ def identified(account: dict[str, Any]) -> tuple[str, list[str]]:
     if account.get("plugin"):
         return f"IDENTIFIED VIA {account['plugin']} REQUIRE NONE", []
     require = "SSL" if account["tls"] else "NONE"
-    return f"IDENTIFIED VIA mysql_native_password USING %s REQUIRE {require}", [native_hash(account["password"])]
+    return f"IDENTIFIED VIA mysql_native_password USING %s REQUIRE {require}", [
+        native_hash(account["password"])
+    ]
 
 
 def quoted_scope(scope: str) -> str:
@@ -142,7 +153,9 @@ def privilege_statements(account: dict[str, Any], there: dict[str, set[str]]) ->
     return statements
 
 
-def changes(server: Server, accounts: list[dict[str, Any]], schemas: list[str]) -> list[tuple[str, list[str]]]:
+def changes(
+    server: Server, accounts: list[dict[str, Any]], schemas: list[str]
+) -> list[tuple[str, list[str]]]:
     """Return every statement that is needed, with its values, in order."""
     needed: list[tuple[str, list[str]]] = [
         (f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE {COLLATION}", [])
@@ -165,7 +178,9 @@ def superfluous(present: dict[Identity, Any], accounts: list[dict[str, Any]]) ->
     """Return accounts to drop: anonymous ones, the package's, and our users at hosts that are ours no longer."""
     wanted = {(account["user"], account["host"]) for account in accounts}
     users = {account["user"] for account in accounts}
-    return sorted(who for who in present if who not in wanted and (not who[0] or who in FROM_PACKAGE or who[0] in users))
+    return sorted(
+        who for who in present if who not in wanted and (not who[0] or who in FROM_PACKAGE or who[0] in users)
+    )
 
 
 def unmanaged(present: dict[Identity, Any], accounts: list[dict[str, Any]]) -> list[str]:
@@ -181,6 +196,22 @@ def check_names(accounts: list[dict[str, Any]], schemas: list[str]) -> None:
     for name in [*schemas, *(scope for scope in scopes if scope != "*")]:
         if not NAME.fullmatch(name):
             raise ValueError(f"not a schema name: {name!r}")
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """Bring the server to what is wanted; statements are returned without values, which may be hashes of passwords."""
+    accounts, schemas = module.params["accounts"], module.params["schemas"]
+    check_names(accounts, schemas)
+    server = Server(module.params["socket"])
+    try:
+        needed = changes(server, accounts, schemas)
+        if not module.check_mode:
+            for statement, values in needed:
+                server.rows(statement, *values)
+        left = unmanaged(server.accounts(), accounts)
+    finally:
+        server.close()
+    return {"changed": bool(needed), "statements": [statement for statement, _ in needed], "unmanaged": left}
 
 
 def main() -> None:
@@ -201,18 +232,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    accounts, schemas = module.params["accounts"], module.params["schemas"]
     try:
-        check_names(accounts, schemas)
-        server = Server(module.params["socket"])
-        needed = changes(server, accounts, schemas)
-        if not module.check_mode:
-            for statement, values in needed:
-                server.rows(statement, *values)
-        # Values may be hashes of passwords, so statements are returned without them.
-        statements = [statement for statement, _ in needed]
-        left = unmanaged(server.accounts(), accounts)
-        module.exit_json(changed=bool(needed), statements=statements, unmanaged=left)
+        module.exit_json(**run(module))
     except (ValueError, pymysql.MySQLError) as error:
         module.fail_json(msg=str(error))
 

@@ -33,9 +33,23 @@ options:
 
 MASTER_INFO = Path("/var/lib/mysql/master.info")
 MASTER_INFO_PASSWORD_LINE = 5  # after count, log file, position, host, user
-TRANSIENT = {0, 1045, 1130, 1158, 1159, 1160, 1161, 2002, 2003, 2006, 2013, 2026}  # accounts or network still coming
+TRANSIENT = {
+    0,
+    1045,
+    1130,
+    1158,
+    1159,
+    1160,
+    1161,
+    2002,
+    2003,
+    2006,
+    2013,
+    2026,
+}  # accounts or network still coming
 HEARTBEAT_SECONDS = 2
 RETRY_SECONDS = 2
+SETTLE_SECONDS = 1
 
 State = dict[str, Any]
 
@@ -55,10 +69,10 @@ def positions(state: State) -> dict[tuple[int, int], int]:
     return newest
 
 
-def covers(one: State, other: State) -> bool:
-    """Tell whether `one` has every transaction of `other`."""
+def covers(one: State, other: State, but_from: int = 0) -> bool:
+    """Tell whether `one` has every transaction of `other`, leaving out those that server `but_from` originated."""
     have = positions(one)
-    return all(have.get(key, 0) >= sequence for key, sequence in positions(other).items())
+    return all(have.get(key, 0) >= sequence for key, sequence in positions(other).items() if key[1] != but_from)
 
 
 def elect(nodes: dict[str, State | None]) -> str:
@@ -70,7 +84,9 @@ def elect(nodes: dict[str, State | None]) -> str:
     there = {name: state for name, state in nodes.items() if state is not None}
     writers = sorted(name for name, state in there.items() if not state["read_only"])
     if len(writers) > 1:
-        raise TopologyError(f"more than one server takes writes: {', '.join(writers)}; make all but one read-only")
+        raise TopologyError(
+            f"more than one server takes writes: {', '.join(writers)}; make all but one read-only"
+        )
     if writers:
         return writers[0]
     away = sorted(set(nodes) - set(there))
@@ -86,8 +102,12 @@ def elect(nodes: dict[str, State | None]) -> str:
 
 
 def check_can_follow(name: str, own: State, writer: str, source: State) -> None:
-    """Raise TopologyError where `own` cannot replicate from the writer without losing or missing transactions."""
-    if not covers(source, own):
+    """Raise TopologyError where `own` cannot replicate from the writer without losing or missing transactions.
+
+    The writer was read a moment before, so a replica that runs may be ahead of that reading in the writer's own ones.
+    """
+    running = own["replica"] is not None and own["replica"]["Slave_SQL_Running"] == "Yes"
+    if not covers(source, own, but_from=source["server_id"] if running else 0):
         raise TopologyError(
             f"{name} has transactions that the writer {writer} never had; they would be lost. "
             f"Save what is needed, empty its data directory, then: make up"
@@ -116,8 +136,8 @@ class Server:
     def state(self) -> State:
         """Return everything that decisions are made from."""
         query = (
-            "SELECT @@global.read_only AS read_only, @@global.gtid_binlog_state AS binlog_state, "
-            "@@global.gtid_slave_pos AS replica_position"
+            "SELECT @@global.server_id AS server_id, @@global.read_only AS read_only, "
+            "@@global.gtid_binlog_state AS binlog_state, @@global.gtid_slave_pos AS replica_position"
         )
         state = self.rows(query)[0]
         logs = self.rows("SHOW BINARY LOGS")
@@ -131,7 +151,14 @@ class Server:
         status = self.rows("SHOW REPLICA STATUS")
         if not status:
             return None
-        wanted = ("Master_Host", "Master_Port", "Master_User", "Using_Gtid", "Master_SSL_Allowed", "Master_SSL_CA_File")
+        wanted = (
+            "Master_Host",
+            "Master_Port",
+            "Master_User",
+            "Using_Gtid",
+            "Master_SSL_Allowed",
+            "Master_SSL_CA_File",
+        )
         wanted += ("Master_SSL_Verify_Server_Cert", "Slave_IO_Running", "Slave_SQL_Running", "Gtid_IO_Pos")
         wanted += ("Last_IO_Errno", "Last_IO_Error", "Last_SQL_Errno", "Last_SQL_Error")
         return {key: status[0][key] for key in wanted}
@@ -163,17 +190,24 @@ class Server:
         )  # fmt: skip
 
     def wait_until_following(self, seconds: int) -> None:
-        """Return when both threads run; raise TopologyError with the server's own words when they do not."""
+        """Return when both threads have run for a second; raise TopologyError with the server's own words if not."""
         deadline = time.monotonic() + seconds
-        while True:
+        since = None
+        while since is None or time.monotonic() - since < SETTLE_SECONDS:
             replica = self.replica() or {}
             if (replica["Slave_IO_Running"], replica["Slave_SQL_Running"]) == ("Yes", "Yes"):
-                return
-            problem = f"{replica['Last_IO_Error']} {replica['Last_SQL_Error']}".strip()
-            hopeless = replica["Last_SQL_Errno"] or replica["Last_IO_Errno"] not in TRANSIENT
-            if hopeless or time.monotonic() > deadline:
-                raise TopologyError(f"replication does not start: {problem or 'no connection yet'}")
-            time.sleep(0.3)
+                since = since or time.monotonic()
+            else:
+                since = None
+                problem = f"{replica['Last_IO_Error']} {replica['Last_SQL_Error']}".strip()
+                hopeless = replica["Last_SQL_Errno"] or replica["Last_IO_Errno"] not in TRANSIENT
+                if hopeless or time.monotonic() > deadline:
+                    raise TopologyError(f"replication does not start: {problem or 'no connection yet'}")
+            time.sleep(0.2)
+
+    def close(self) -> None:
+        """Say goodbye, so that the server logs no aborted connection."""
+        self._connection.close()
 
 
 def follows(replica: dict[str, Any] | None, source: dict[str, Any]) -> bool:
@@ -204,37 +238,41 @@ def write(module: AnsibleModule, server: Server, writer: str) -> bool:
 
 def replicate(module: AnsibleModule, server: Server, writer: str) -> bool:
     """Make this server follow the writer; return whether something changed."""
-    name, source = module.params["name"], module.params["source"]
+    source = module.params["source"]
     own = server.state()
-    running = own["replica"] and own["replica"]["Slave_IO_Running"] != "No" and own["replica"]["Slave_SQL_Running"] == "Yes"
+    replica = own["replica"] or {"Slave_IO_Running": "No", "Slave_SQL_Running": "No"}
     right = follows(own["replica"], source) and own["read_only"]
-    if not right:
-        check_can_follow(name, own, writer, module.params["nodes"][writer])
-    if right and running and own["replica"]["Slave_IO_Running"] == "Yes":
+    started = replica["Slave_IO_Running"] != "No" and replica["Slave_SQL_Running"] == "Yes"
+    check_can_follow(module.params["name"], own, writer, module.params["nodes"][writer])
+    if right and started and replica["Slave_IO_Running"] == "Yes":
         return False
-    if module.check_mode:
-        return not (right and running)
-    if not right:
-        server.follow(source)
-    if not (right and running):
-        server.rows("START REPLICA")
-    server.wait_until_following(module.params["wait_seconds"])
-    return not (right and running)
+    changed = not (right and started)  # a thread that is connecting needs patience, not a change
+    if not module.check_mode:
+        if not right:
+            server.follow(source)
+        if changed:
+            server.rows("START REPLICA")
+        server.wait_until_following(module.params["wait_seconds"])
+    return changed
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Carry out one phase and return its result."""
+    phase = module.params["phase"]
     try:
         server = Server(module.params["socket"])
     except pymysql.MySQLError:
-        if module.params["phase"] == "read" and module.check_mode:
+        if phase == "read" and module.check_mode:
             return {"state": None}
         raise
-    if module.params["phase"] == "read":
-        return {"state": server.state()}
-    writer = elect(module.params["nodes"])
-    act = write if module.params["phase"] == "writer" else replicate
-    return {"changed": act(module, server, writer), "writer": writer}
+    try:
+        if phase == "read":
+            return {"state": server.state()}
+        writer = elect(module.params["nodes"])
+        act = write if phase == "writer" else replicate
+        return {"changed": act(module, server, writer), "writer": writer}
+    finally:
+        server.close()
 
 
 def main() -> None:
@@ -248,7 +286,10 @@ def main() -> None:
             "socket": {"type": "path", "default": "/run/mysqld/mysqld.sock"},
             "wait_seconds": {"type": "int", "default": 60},
         },
-        required_if=[("phase", "writer", ("name", "nodes")), ("phase", "replica", ("name", "nodes", "source"))],
+        required_if=[
+            ("phase", "writer", ("name", "nodes")),
+            ("phase", "replica", ("name", "nodes", "source")),
+        ],
         supports_check_mode=True,
     )
     if pymysql is None:
