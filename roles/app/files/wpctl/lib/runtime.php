@@ -13,8 +13,8 @@ final class Runtime {
 	/** Path of wp-load.php, or null when the command line was answered without it. */
 	public ?string $wordpress = null;
 
-	/** Whether the command has returned; an exit before that is a failure of WordPress' loading. */
-	private bool $finished = false;
+	/** Whether the command has returned or failed with a message; any other end is a failure too. */
+	private static bool $finished = false;
 
 	/**
 	 * Makes a run.
@@ -100,7 +100,7 @@ final class Runtime {
 			kses_init();
 		}
 		$code           = ( $this->command->run )( $this->args );
-		$this->finished = true;
+		self::$finished = true;
 		return is_int( $code ) ? $code : 0;
 	}
 
@@ -108,9 +108,8 @@ final class Runtime {
 	 * Ends a run that WordPress ended by itself with a failure, not with success.
 	 */
 	public function at_exit(): void {
-		if ( ! $this->finished ) {
-			fwrite( STDERR, "Error: {$this->name} did not complete.\n" );
-			exit( 1 );
+		if ( ! self::$finished ) {
+			self::leave( "{$this->name} did not complete.", 1 );
 		}
 	}
 
@@ -136,17 +135,17 @@ final class Runtime {
 	}
 
 	/**
-	 * Prints an error and leaves; exit() inside an exit handler would lose the code.
+	 * Prints an error and leaves, with what was changed before it banned from the caches.
 	 *
 	 * @param string $text Message.
 	 * @param int    $code Exit code.
 	 */
 	private static function leave( string $text, int $code ): never {
+		self::$finished = true;
 		fwrite( STDERR, "Error: $text\n" );
 		if ( class_exists( '\Perennial\Bans', false ) ) {
 			\Perennial\Bans::flush();
 		}
-		register_shutdown_function( static fn() => exit( $code ) );
 		exit( $code );
 	}
 }

@@ -109,8 +109,11 @@ final class Steps {
 	 * Writes a role anew, so that it has no capability beside the given ones.
 	 */
 	private static function set_role( string $role, string $name, array $caps ): void {
+		$default = get_option( 'default_role' );
 		remove_role( $role );
 		add_role( $role, $name, $caps );
+		// WordPress makes `subscriber` the default when the default role goes.
+		update_option( 'default_role', $default );
 	}
 
 	/**
