@@ -112,8 +112,7 @@ final class Steps {
 		$default = get_option( 'default_role' );
 		remove_role( $role );
 		add_role( $role, $name, $caps );
-		// WordPress makes `subscriber` the default when the default role goes.
-		update_option( 'default_role', $default );
+		update_option( 'default_role', $default ); // remove_role() made it `subscriber`.
 	}
 
 	/**
