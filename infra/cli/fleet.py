@@ -78,7 +78,7 @@ def status(env: Env = "lab", as_json: AsJson = False) -> None:
 
 
 @app.command(
-    epilog="Examples: perennial fleet run app -- uptime · perennial fleet run 'edge-*' --yes -- nft list ruleset",
+    epilog="Examples: perennial fleet run app -- uptime · perennial fleet run all --yes -- nft list tables",
 )
 def run(
     hosts: Annotated[str, typer.Argument(help="Names, roles, globs (comma between them), or all.")],
@@ -116,18 +116,28 @@ def run(
 
 @app.command(epilog="Example: perennial fleet drain app-1 --reason 'disk swap'")
 def drain(
-    host: Host, env: Env = "lab", reason: Reason = "maintenance", dry_run: DryRun = False, yes: Yes = False
+    host: Host,
+    env: Env = "lab",
+    reason: Reason = "maintenance",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take an application host out of service on every edge, or move the address off an edge."""
-    acts.take_out(fleet_of(env), host, reason, dry_run=dry_run, yes=yes)
+    acts.take_out(fleet_of(env), host, reason, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 @app.command(epilog="Example: perennial fleet undrain app-1")
 def undrain(
-    host: Host, env: Env = "lab", reason: Reason = "maintenance", dry_run: DryRun = False, yes: Yes = False
+    host: Host,
+    env: Env = "lab",
+    reason: Reason = "maintenance",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put a host back into service, after proving it healthy."""
-    acts.put_back(fleet_of(env), host, reason, dry_run=dry_run, yes=yes)
+    acts.put_back(fleet_of(env), host, reason, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 @app.command(
@@ -146,6 +156,7 @@ def restart(
     reason: Reason = "restart",
     dry_run: DryRun = False,
     yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
     """Restart units host by host within the disruption budget: drain, act, prove healthy, put back."""
     fleet = fleet_of(env)
@@ -153,10 +164,12 @@ def restart(
         message = "name hosts and units, or --needed"
         raise PerennialError(message, next_="perennial fleet restart --help", code=Exit.USAGE)
     if needed:
-        acts.restart_marked(fleet, reason, accept_outage=accept_outage, dry_run=dry_run, yes=yes)
+        reports = acts.restart_marked(fleet, reason, accept_outage=accept_outage, dry_run=dry_run, yes=yes)
+        acts.tell(reports, as_json=as_json)
         return
     procedure = acts.procedure(fleet, hosts, tuple(units or ()), "reload" if reload else "restart")
-    acts.roll(fleet, procedure, reason, accept_outage=accept_outage, dry_run=dry_run, yes=yes)
+    reports = acts.roll(fleet, procedure, reason, accept_outage=accept_outage, dry_run=dry_run, yes=yes)
+    acts.tell(reports, as_json=as_json)
 
 
 @app.command("lock", epilog="Example: perennial fleet lock --env lab")

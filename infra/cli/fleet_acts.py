@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from infra.cli.common import agreed
+from infra.cli.common import agreed, print_json
 from infra.fleet import journal, lock, rolling, selection
 from infra.fleet.engine import Procedure, Report, role_of
 from infra.fleet.exits import Exit, PerennialError
@@ -43,12 +44,15 @@ def acting(
         return
     with (
         journal.act(environment, f"perennial {command}", reason=reason, hosts=hosts, fleet=fleet) as act,
-        lock.held(fleet, f"{command}: {reason}"),
+        lock.held(fleet, f"{command}: {reason}") as held,
     ):
+        act.lock = held
         yield act
 
 
-def take_out(fleet: Fleet, name: str, reason: str, *, dry_run: bool, yes: bool) -> None:
+def take_out(
+    fleet: Fleet, name: str, reason: str, *, dry_run: bool, yes: bool, as_json: bool = False
+) -> None:
     """Drain an application host, or stop keepalived on an edge whose peer takes the address."""
     role = _role_with_a_way_out(fleet, name)
     runner = SshRunner(fleet, dry_run=True)
@@ -67,10 +71,15 @@ def take_out(fleet: Fleet, name: str, reason: str, *, dry_run: bool, yes: bool) 
             Pool(fleet.platform, changing).drain(name)
         else:
             EdgeTier(fleet.platform, changing).leave(name)
-    print(f"{name} is out of service; next: perennial fleet undrain {name} --env {fleet.platform.name}")
+    if as_json:
+        print_json({"host": name, "in_service": False})
+    else:
+        print(f"{name} is out of service; next: perennial fleet undrain {name} --env {fleet.platform.name}")
 
 
-def put_back(fleet: Fleet, name: str, reason: str, *, dry_run: bool, yes: bool) -> None:
+def put_back(
+    fleet: Fleet, name: str, reason: str, *, dry_run: bool, yes: bool, as_json: bool = False
+) -> None:
     """Put a host back after proving it healthy."""
     role = _role_with_a_way_out(fleet, name)
     host = fleet.platform.hosts[name]
@@ -86,7 +95,10 @@ def put_back(fleet: Fleet, name: str, reason: str, *, dry_run: bool, yes: bool) 
             Pool(fleet.platform, changing).undrain(name)
         else:
             must(changing.run(name, ["systemctl", "start", "keepalived.service"]), "starting keepalived")
-    print(f"{name} is back in service")
+    if as_json:
+        print_json({"host": name, "in_service": True})
+    else:
+        print(f"{name} is back in service")
 
 
 def _role_with_a_way_out(fleet: Fleet, name: str) -> str:
@@ -118,13 +130,13 @@ def procedure(
 
 def roll(
     fleet: Fleet, what: Procedure, reason: str, *, accept_outage: bool, dry_run: bool, yes: bool
-) -> None:
+) -> list[Report]:
     """Carry out one procedure after showing what it will do, resuming where an earlier run stopped."""
     plan: list[str] = []
     rolling.roll(fleet, what, dry_run=True, accept_outage=accept_outage, say=plan.append)
     with acting(fleet, f"fleet {what.name}", plan, what.only, reason, dry_run=dry_run, yes=yes) as act:
         if act is None:
-            return
+            return []
         progress = Progress(journal.journal_directory(fleet.platform.name) / "rolling")
         report = rolling.roll(
             fleet,
@@ -133,32 +145,37 @@ def roll(
             accept_outage=accept_outage,
             changed=act.change,
             progress=progress,
-            lock=lock.NullLock(),
+            lock=act.lock,
         )
         act.outcome = report.outcome
-    _finish([report])
+    return [report]
 
 
-def restart_marked(fleet: Fleet, reason: str, *, accept_outage: bool, dry_run: bool, yes: bool) -> None:
+def restart_marked(
+    fleet: Fleet, reason: str, *, accept_outage: bool, dry_run: bool, yes: bool
+) -> list[Report]:
     """Restart what roles marked, after showing it."""
     plan: list[str] = []
     rolling.restart_needed(fleet, dry_run=True, accept_outage=accept_outage, say=plan.append)
     if not plan:
-        print(f"nothing on {fleet.platform.name} is marked as restart needed")
-        return
+        print(f"nothing on {fleet.platform.name} is marked as restart needed", file=sys.stderr)
+        return []
     hosts = list(rolling.marked(fleet.platform, SshRunner(fleet)))
     with acting(fleet, "fleet restart --needed", plan, hosts, reason, dry_run=dry_run, yes=yes) as act:
         if act is None:
-            return
+            return []
         reports = rolling.restart_needed(
-            fleet, dry_run=False, accept_outage=accept_outage, changed=act.change, lock=lock.NullLock()
+            fleet, dry_run=False, accept_outage=accept_outage, changed=act.change, lock=act.lock
         )
-        act.outcome = max(report.outcome for report in reports)
-    _finish(reports)
+        act.outcome = max((report.outcome for report in reports), default=Exit.DONE)
+    return reports
 
 
-def _finish(reports: list[Report]) -> None:
-    for report in reports:
+def tell(reports: list[Report], *, as_json: bool) -> None:
+    """Print what was done and what was left; exit 3 where a host was left."""
+    if as_json:
+        print_json([vars(report) for report in reports])
+    for report in () if as_json else reports:
         print(f"{report.procedure}: done on {', '.join(report.done) or 'no host'}")
         for host, why in report.left.items():
             print(f"  {host}: left as it is, {why}")

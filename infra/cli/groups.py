@@ -24,7 +24,7 @@ class Group:
 
 GROUPS = {
     "spec": Group("infra.cli.spec", "Show, check and compare the description in inventories/."),
-    "fleet": Group("infra.cli.fleet", "Look at hosts and act on them: run, drain, restart, locks, journal."),
+    "fleet": Group("infra.cli.fleet", "Look at hosts and act on them."),
     "schedule": Group("infra.schedule.commands", "List, run and judge the scheduled tasks."),
     "secret": Group("infra.cli.secret", "List secrets; show one value."),
     "status": Group("infra.cli.status", "Show how much of the plan is live, and what runs."),

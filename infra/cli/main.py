@@ -57,7 +57,7 @@ app = typer.Typer(
     cls=Groups,
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # importing rich costs more than all the rest of `perennial --help`
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Examples: perennial status · perennial fleet status · perennial fleet run app -- uptime\n\n"
     "Exit codes: 0 done · 1 failed · 3 partial · 4 refused · 8 locked · 64 usage · 130 interrupted",
@@ -94,6 +94,9 @@ def _known(error: Exception) -> int:
     if isinstance(error, PerennialError):
         return _say(str(error), error.code)
     name = type(error).__name__
+    if name == "NoArgsIsHelpError":
+        print(str(error), end="")
+        return Exit.USAGE
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "perennial"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from infra.spec import Platform
 
 ONE = {
-    "hosts": "host", "services": "service", "sites": "site", "tasks": "task", "secrets": "secret", "roles": "role",
-    "plan": "clause", "slos": "SLO", "sizes": "size", "teams": "team", "people": "person",
+    "hosts": "host", "services": "service", "sites": "site", "tasks": "task", "secrets": "secret",
+    "roles": "role", "plan": "clause", "slos": "SLO", "sizes": "size", "teams": "team", "people": "person",
 }  # fmt: skip
 TELLING = {"hosts": ("address", "roles", "size_name"), "services": ("role", "port"), "tasks": ("calendar",)}
 DERIVED = {"secret_definitions"}

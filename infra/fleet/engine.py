@@ -8,6 +8,7 @@ said.
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -130,11 +131,19 @@ class Rolling:
                 self.say(f"{host.name}: left as it is, {reason}")
             else:
                 pending.append(host)
+        begin = time.monotonic()
         for start in range(0, len(pending), procedure.batch):
             self._batch(procedure, how, pending[start : start + procedure.batch], report)
+            self._progress(len(report.done), len(pending), time.monotonic() - begin)
         if self.progress and not report.left and not self.runner.dry_run:
             self.progress.clear(procedure.name)
         return report
+
+    def _progress(self, done: int, total: int, seconds: float) -> None:
+        """Say how far a run of several hosts is, and how long the rest takes at this rate."""
+        if 0 < done < total and not self.runner.dry_run:
+            left = seconds / done * (total - done)
+            self.say(f"{done} of {total} hosts done, {seconds / done:.0f} s a host, about {left:.0f} s left")
 
     def _batch(self, procedure: Procedure, how: Tier, batch: list[Host], report: Report) -> None:
         """Work on one batch; a host is recorded only when everything after it has been checked."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import FrameType
 
+    from infra.fleet.lock import Lock
     from infra.inventory import Fleet
 
 CONTROL_JOURNAL = Path("/var/lib/perennial/journal")
@@ -87,7 +88,7 @@ class Journal:
 
 @dataclass
 class Act:
-    """One act on a fleet while it goes on."""
+    """One act on a fleet while it goes on; `lock` is the one it holds, for those who act within it."""
 
     journal: Journal
     command: str
@@ -95,6 +96,7 @@ class Act:
     hosts: list[str]
     say: Callable[[str], None]
     fleet: Fleet | None = None
+    lock: Lock | None = None
     outcome: Exit = Exit.DONE
     changed: set[str] = field(default_factory=set)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))

@@ -86,7 +86,7 @@ class Reach:
         return [
             "ssh", "-T", "-p", str(self.port), "-i", self.key_file, *self.options, *multiplexed(),
             "-oLogLevel=ERROR", "-oBatchMode=yes", f"-oConnectTimeout={CONNECT_SECONDS}",
-            "-oServerAliveInterval=10", f"{self.user}@{self.address}", remote,
+            "-oServerAliveInterval=5", "-oServerAliveCountMax=2", f"{self.user}@{self.address}", remote,
         ]  # fmt: skip
 
 
@@ -146,8 +146,16 @@ class SshRunner:
         if self.dry_run and not safe:
             self.skipped.append((host, tuple(command)))
             return Result(host, 0, skipped=True)
-        begin = time.monotonic()
         argv = reach(self.fleet, host).argv(shell_line(command, root=root))
+        result = self._once(host, argv, stdin, timeout)
+        if safe and not result.reached and "mux_client" in result.stderr:
+            # the shared connection was to a machine that was replaced or rebooted; reading twice does no harm
+            result = self._once(host, argv, stdin, timeout)
+        return result
+
+    @staticmethod
+    def _once(host: str, argv: list[str], stdin: str, timeout: float) -> Result:
+        begin = time.monotonic()
         try:
             done = subprocess.run(
                 argv,

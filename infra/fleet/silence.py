@@ -41,11 +41,11 @@ class Silences:
         return cls(f"https://{monitoring[0].address}:{port}/api/v2", client)
 
     def add(self, hosts: Sequence[str], reason: str, minutes: float) -> str:
-        """Silence every alert whose label `host` is one of `hosts` and return the silence's id."""
+        """Silence every alert whose label `instance` is one of `hosts` and return the silence's id."""
         begin = datetime.now(UTC)
         body: dict[str, Any] = {
             "matchers": [
-                {"name": "host", "value": "|".join(sorted(hosts)), "isRegex": True, "isEqual": True}
+                {"name": "instance", "value": "|".join(sorted(hosts)), "isRegex": True, "isEqual": True}
             ],
             "startsAt": begin.isoformat(),
             "endsAt": (begin + timedelta(minutes=minutes)).isoformat(),

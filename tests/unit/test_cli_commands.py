@@ -17,6 +17,7 @@ from infra.cli import fleet as fleet_commands
 from infra.cli import main as entry
 from infra.fleet import journal
 from infra.fleet.exits import Exit, PerennialError
+from infra.fleet.lock import NullLock
 from infra.spec import CHECKOUT, INVENTORIES
 from tests.unit.fleet_world import World, fleet
 
@@ -47,8 +48,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 class _Nothing:
-    def __enter__(self) -> None:
+    def __enter__(self) -> NullLock:
         """Hold nothing."""
+        return NullLock()
 
     def __exit__(self, *_: object) -> None:
         """Release nothing."""

@@ -126,7 +126,9 @@ def test_alerts_of_the_hosts_are_silenced_for_the_block_only() -> None:
     with silenced(api(handler), ["app-2", "app-1"], "restart", minutes=5):
         assert len(asked) == 1
     body = json.loads(asked[0][2])
-    assert body["matchers"] == [{"name": "host", "value": "app-1|app-2", "isRegex": True, "isEqual": True}]
+    assert body["matchers"] == [
+        {"name": "instance", "value": "app-1|app-2", "isRegex": True, "isEqual": True}
+    ]
     assert asked[1][:2] == ("DELETE", "/api/v2/silence/s1")
 
 
