@@ -17,7 +17,7 @@ from infra.inventory.fleet import Fleet, read_fleet
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Env = Annotated[str, typer.Option("--env", help="Environment, a file inventories/ENV.yml.")]
+Env = Annotated[str, typer.Option("--env", envvar="PERENNIAL_ENV", help="Environment: inventories/ENV.yml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
