@@ -38,7 +38,7 @@ def image_name(host: Host) -> str:
 
 
 def images(platform: Platform) -> list[ImagePlan]:
-    """The base system, the packages of every host over it, and over those each combination of roles in use."""
+    """The base system, over it the packages of every host, over those each combination of roles in use."""
     common = platform.packages((_BASE_ROLE,))
     plans = {"system": ImagePlan("system", (), ""), _BASE_ROLE: ImagePlan(_BASE_ROLE, common, "system")}
     for host in platform.hosts.values():

@@ -22,9 +22,7 @@ class _LabResource(pulumi.CustomResource):
         options = pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(additional_secret_outputs=list(secret))
         )
-        super().__init__(
-            f"lab:index:{kind}", name, {**{output: None for output in outputs}, **inputs}, options
-        )
+        super().__init__(f"lab:index:{kind}", name, {**dict.fromkeys(outputs), **inputs}, options)
 
 
 class Network(_LabResource):

@@ -17,17 +17,17 @@ from infra.lab.core.model import (
 )
 from infra.lab.core.process import Budget
 
-SpecT = TypeVar("SpecT", contravariant=True)
+SpecT_contra = TypeVar("SpecT_contra", contravariant=True)
 StateT = TypeVar("StateT")
 
 
-class Store(Protocol[SpecT, StateT]):
+class Store(Protocol[SpecT_contra, StateT]):
     """Resources of one kind."""
 
-    def foresee(self, spec: SpecT) -> StateT | None:
+    def foresee(self, spec: SpecT_contra) -> StateT | None:
         """The state that ``create`` would return, when it is known beforehand; changes nothing."""
 
-    def create(self, spec: SpecT, budget: Budget) -> StateT:
+    def create(self, spec: SpecT_contra, budget: Budget) -> StateT:
         """Make the resource, or take over and complete what an earlier, interrupted run began.
 
         Raises:
@@ -38,7 +38,7 @@ class Store(Protocol[SpecT, StateT]):
     def read(self, old: StateT, budget: Budget) -> StateT | None:
         """The resource as it is now, or None when it is gone or must be made again."""
 
-    def update(self, old: StateT, spec: SpecT, budget: Budget) -> StateT:
+    def update(self, old: StateT, spec: SpecT_contra, budget: Budget) -> StateT:
         """Change the resource in place."""
 
     def delete(self, old: StateT, budget: Budget) -> None:

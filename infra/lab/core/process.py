@@ -13,7 +13,7 @@ from infra.lab.core.errors import CancelledError, DeadlineError, LabError
 
 _POLL_SECONDS = 0.1
 _TAIL_CHARACTERS = 2000
-# Children see nothing of the caller's environment: Pulumi's passphrase is in it, and package scripts run here.
+# Children see nothing of the caller's environment: Pulumi's passphrase is in it, and package scripts run.
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
@@ -43,13 +43,14 @@ class Budget:
         self.check(what)
 
 
-def run(argv: Sequence[str | Path], budget: Budget, *, stdin: str | None = None) -> str:
+def run(argv: Sequence[str | Path], budget: Budget, *, stdin: str | None = None, accept: int = 0) -> str:
     """Run a program to its end and return its standard output.
 
     Args:
         argv: program and arguments; no secret may be among them.
         budget: when it runs out or is cancelled, the program is killed.
         stdin: text given to the program.
+        accept: highest exit code that is a success.
 
     Raises:
         LabError: the program is missing or failed; the end of its error output is in the text.
@@ -68,7 +69,7 @@ def run(argv: Sequence[str | Path], budget: Budget, *, stdin: str | None = None)
         raise LabError(f"{name} is not installed on this machine; `make setup` installs it") from error
     with process:
         out, err = _collect(process, budget, stdin, name)
-    if process.returncode != 0:
+    if not 0 <= process.returncode <= accept:
         shown = " ".join(str(part) for part in argv[:6])
         raise LabError(f"{shown}: exit {process.returncode}: {err.strip()[-_TAIL_CHARACTERS:]}")
     return out

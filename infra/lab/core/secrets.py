@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import secrets
 
 from cryptography import x509
@@ -14,16 +14,16 @@ from cryptography.x509.oid import NameOID
 
 from infra.lab.core.model import SecretSpec, SecretState
 
-_AUTHORITY_LIFE = datetime.timedelta(days=3652)  # ten years: longer than a lab; a role renews the leaves
-_CLOCK_SKEW = datetime.timedelta(hours=1)
+_AUTHORITY_LIFE = dt.timedelta(days=3652)  # ten years: longer than a lab; a role renews the leaves
+_CLOCK_SKEW = dt.timedelta(hours=1)
 
 
 def generate(spec: SecretSpec) -> SecretState:
     """Make a new value of the kind that is asked for.
 
-    A password has ``length`` characters of ``alphabet``; a token has ``length`` hexadecimal digits; an ssh-key is
-    Ed25519 in OpenSSH form; a ca is an EC P-256 authority that signs itself, with path length 0, and limited to
-    ``permitted_names`` (DNS suffixes) when there are any.
+    A password has ``length`` characters of ``alphabet``, a token ``length`` hexadecimal digits; an ssh-key
+    is Ed25519 in OpenSSH form; a ca is an EC P-256 authority that signs itself, with path length 0, and
+    limited to ``permitted_names`` (DNS suffixes) when there are any.
     """
     value, public = _GENERATORS[spec.kind](spec)
     return SecretState(**dict(spec), value=value, public=public)
@@ -54,7 +54,7 @@ def _authority(spec: SecretSpec) -> tuple[str, str]:
             x509.NameAttribute(NameOID.COMMON_NAME, f"Perennial {spec.name}"),
         ]
     )
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -26,7 +26,7 @@ from infra.lab.core.secrets import generate
 
 
 class SecretStore:
-    """Secrets live in the engine's encrypted state alone, so there is nothing to look at and nothing to remove."""
+    """Secrets live in the engine's encrypted state alone: nothing to look at, nothing to remove."""
 
     def foresee(self, spec: SecretSpec) -> SecretState | None:
         """A secret is not known before it exists."""
@@ -60,8 +60,8 @@ class Kind:
         store: how to get at the resources of this kind.
         identity: the resource's id.
         replace: inputs whose change needs another resource; other changes are made in place.
-        fingerprint: computed outputs that follow from the inputs and from this release of the provider; another
-            value needs another resource as well.
+        fingerprint: computed outputs that follow from the inputs and from this release of the provider;
+            another value needs another resource as well.
         secret: confidential properties.
         refresh: look at the real thing before every update, so that a plain `pulumi up` heals.
         seconds: time limit of one act unless the program sets another.

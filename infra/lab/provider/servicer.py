@@ -34,7 +34,7 @@ class LabProvider(provider_pb2_grpc.ResourceProviderServicer):
     """The provider ``lab``.
 
     Args:
-        backend: makes the backend; called once, with the first act that needs it, so that a preview works for everybody.
+        backend: makes the backend; called once, with the first act that needs it.
         cancelled: set when the engine cancels or has ended.
     """
 

@@ -20,6 +20,8 @@ from infra.lab.core.nspawn.firewall import apply_rules, drop_table
 from infra.lab.core.nspawn.paths import Paths
 from infra.lab.core.process import Budget, run
 
+# One process serves all labs, whose addresses come and go; the table below keeps everybody else out.
+_ANY = "0.0.0.0"  # noqa: S104
 _USER = "apt-cacher-ng"
 _PROGRAM = Path("/usr/sbin/apt-cacher-ng")
 _TABLE = "perennial_package_cache"  # longer than any lab name, so no lab has it
@@ -100,7 +102,7 @@ class PackageCache:
             "CacheDir": self._paths.packages,
             "LogDir": self._paths.cache / "log",
             "Port": port,
-            "BindAddress": "0.0.0.0",
+            "BindAddress": _ANY,
             "ForeGround": 1,
             "SupportDir": "/usr/lib/apt-cacher-ng",
             "ReportPage": "",
@@ -165,7 +167,7 @@ def _free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))
+            probe.bind((_ANY, port))
         except OSError:
             return False
     return True

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cgroup of its own for each host, on unified (v2) and on split (v1, hybrid) machines.
 
-Without it all guests would share the caller's cgroup: same-named units of two guests would mix and a stop in one
-would reach into the other.
+Without it all guests would share the caller's cgroup: same-named units of two guests would mix and a stop
+in one would reach into the other.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class HostGroup:
         self.limit(memory_mib, cpus)
 
     def limit(self, memory_mib: int, cpus: float) -> None:
-        """Set the host's limits: memory in MiB (swap counts where the kernel counts it), CPUs as a share of time."""
+        """Set the host's limits: memory in MiB, CPUs as a share of time (1.5 is one and a half CPUs)."""
         quota = int(cpus * _CPU_PERIOD_US)
         size = str(memory_mib * 1024 * 1024)
         if unified(self._root):
@@ -129,5 +129,5 @@ def _make(hierarchy: Path, relative: Path, is_unified: bool) -> None:
 def _removed(path: Path) -> bool:
     for directory, _, _ in os.walk(path, topdown=False):
         with suppress(OSError):
-            os.rmdir(directory)
+            Path(directory).rmdir()
     return not path.exists()

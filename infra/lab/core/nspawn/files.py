@@ -52,7 +52,7 @@ def _acquire(path: Path, budget: Budget) -> int:
 def _still_named(path: Path, descriptor: int) -> bool:
     # The former holder removed the name before it let go; a lock on a nameless file excludes nobody.
     with suppress(FileNotFoundError):
-        return os.stat(path).st_ino == os.fstat(descriptor).st_ino
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
     return False
 
 

@@ -70,7 +70,6 @@ def _await_init(group: HostGroup, budget: Budget) -> str:
             raise LabError("its systemd-nspawn ended during the boot")
         pid = leader(group)
         if pid is not None:
-            # "starting" and "degraded" come with a non-zero exit, so the state is printed by a shell that succeeds.
             last = _state(pid, budget) or last
         if last in _STATES:
             return last
@@ -82,6 +81,7 @@ def _await_init(group: HostGroup, budget: Budget) -> str:
 
 def _state(pid: int, budget: Budget) -> str:
     with suppress(LabError):
+        # All states but "running" come with a non-zero exit, which is no failure of this question.
         shell = "systemctl is-system-running 2>&1; exit 0"
         return run(inside(pid, "sh", "-c", shell), budget).strip()
     return ""

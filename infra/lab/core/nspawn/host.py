@@ -62,7 +62,7 @@ class Hosts:
         return old if self._alive(old) else None
 
     def update(self, old: HostState, spec: HostSpec, budget: Budget) -> HostState:
-        """Change limits and the operator's key while the host runs; new mounts or host keys restart the guest."""
+        """Change limits and the operator's key in place; new mounts or host keys restart the guest."""
         with self._lock(spec, budget):
             if old.authorized_key != spec.authorized_key and mounted(self._home(spec) / "root"):
                 seed.seed_key(self._home(spec) / "root", spec)
@@ -160,7 +160,7 @@ class Hosts:
                 (f"host {spec.name}: failed units: {', '.join(failed)}",), self.foresee(spec)
             )
         if failed:
-            # Configured before: a service that misses a peer at boot is for the roles to mend, not for a new host.
+            # Configured before: a service that misses a peer at boot is for the roles to mend.
             _log.warning("host %s came back with failed units: %s", spec.name, ", ".join(failed))
         self._note(spec, booted=True)
 

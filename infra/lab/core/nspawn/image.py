@@ -60,6 +60,7 @@ class Images:
 
     def update(self, old: ImageState, spec: ImageSpec, budget: Budget) -> ImageState:
         """An image's definition never changes in place; only who asks for it may."""
+        budget.check(f"changing image {old.name}")
         return self.create(spec, budget)
 
     def delete(self, old: ImageState, budget: Budget) -> None:

@@ -16,10 +16,10 @@ _TRUST_SECONDS = 20.0  # one look at an image serves all hosts of the same comma
 
 
 class ImageTrees:
-    """Reads ``images/<hash>/image.json``, which names the current build; writing it is what makes a build count.
+    """Reads ``images/<hash>/image.json``, which names the current build; writing it makes a build count.
 
-    A build that replaces a damaged one gets a directory of its own, because hosts, also of other labs, may still run
-    on the damaged one.
+    A build that replaces a damaged one gets a directory of its own, because hosts, also of other labs, may
+    still run on the damaged one.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -51,7 +51,7 @@ class ImageTrees:
         return found
 
     def sound(self, name: str) -> bool:
-        """Whether the image is exactly as it was built, over the very build of its base that it was built on."""
+        """Whether the image is exactly as it was built, over the very build of its base that it needs."""
         described = self.described(name)
         if not described or not self.tree(name).is_dir():
             return False

@@ -11,8 +11,8 @@ from infra.lab.core.nspawn.paths import Paths, bridge
 from infra.lab.core.nspawn.volume import data_directory
 from infra.lab.core.process import Budget
 
-# Exit 133 is how systemd-nspawn says that the guest asked for a reboot. $1 counts the cgroup files that the supervisor
-# joins, $2 those of the guest; then the files, then the command.
+# Exit 133 is how systemd-nspawn says that the guest asked for a reboot. $1 counts the cgroup files that the
+# supervisor joins, $2 those of the guest; then the files, then the command.
 _KEEPER = """
 n=$1 m=$2; shift 2
 while [ $n -gt 0 ]; do echo 0 > "$1"; shift; n=$((n-1)); done

@@ -10,8 +10,8 @@ from infra.lab.core.nspawn.files import locked, write_atomic
 from infra.lab.core.nspawn.paths import Paths
 from infra.lab.core.process import Budget
 
-# The kernel counts inotify instances for each user, over all guests; each init and its services take about ten, and
-# the default of 128 ends at a dozen guests with "Too many open files".
+# The kernel counts inotify instances for each user, over all guests; each init and its services take about
+# ten, and the default of 128 ends at a dozen guests with "Too many open files".
 INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 WANTED = 8192
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.lab.core.errors import LabError
 from infra.lab.core.process import Budget, run
 
 
@@ -39,7 +40,10 @@ def unmount_below(path: Path, budget: Budget) -> None:
     """Unmount everything on and below a path; the newest first."""
     for entry in reversed(mount_table()):
         if entry.path == path or path in entry.path.parents:
-            run(["umount", "--lazy", entry.path], budget)
+            try:
+                run(["umount", entry.path], budget)
+            except LabError:  # busy: it goes away with its last user, and its name goes now
+                run(["umount", "--lazy", entry.path], budget)
 
 
 def _unescape(text: str) -> str:

@@ -88,6 +88,7 @@ class Networks:
 
     def update(self, old: NetworkState, spec: NetworkSpec, budget: Budget) -> NetworkState:
         """Networks have nothing that changes in place; the specification is put into force again."""
+        budget.check(f"changing network {old.lab}")
         return self.create(spec, budget)
 
     def delete(self, old: NetworkState, budget: Budget) -> None:

@@ -57,8 +57,8 @@ chroot . systemctl --quiet disable systemd-networkd-wait-online.service
 chroot . systemctl --quiet mask systemd-firstboot.service console-getty.service
 """
 
-# $1 base tree, $2 upper, $3 work, $4 mount point, $5 proxy, the rest packages. Services that the packages bring
-# are left disabled: an unconfigured one that fails would make every new host of this image look broken.
+# $1 base tree, $2 upper, $3 work, $4 mount point, $5 proxy, the rest packages. Services that the packages
+# bring are left disabled: an unconfigured one that fails would make every new host of this image look broken.
 BUILD_LAYER = r"""
 base=$1 upper=$2 work=$3 merged=$4 proxy=$5; shift 5
 mount -t overlay overlay -o "lowerdir=$base,upperdir=$upper,workdir=$work" "$merged"

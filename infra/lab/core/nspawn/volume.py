@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Volumes: each a sparse file with a file system of its own, so that it can fill up, fail and outlive hosts alone."""
+"""Volumes: each a sparse file with a file system that fills up, fails and outlives hosts alone."""
 
 from __future__ import annotations
 
@@ -36,16 +36,7 @@ class Volumes:
                 _format(image, spec.size_gib, budget)
             if not mounted(point):
                 point.mkdir(parents=True, exist_ok=True)
-                run(
-                    [
-                        "mount",
-                        "-o",
-                        "nodev" if (device := _device(image, budget)) else "loop,nodev",
-                        device or image,
-                        point,
-                    ],
-                    budget,
-                )
+                _mount(image, point, budget)
             (point / "data").mkdir(exist_ok=True)
         return self.update(self.foresee(spec), spec, budget)
 
@@ -62,6 +53,7 @@ class Volumes:
         Raises:
             LabError: a smaller size was asked for.
         """
+        budget.check(f"changing volume {old.name}")
         image, point = self._places(spec)
         have, want = image.stat().st_size, spec.size_gib * _GIB
         if want < have:
@@ -70,11 +62,7 @@ class Volumes:
                 f"give a new volume another name, or keep the size"
             )
         if want > have:
-            os.truncate(image, want)
-            mount = mounted(point)
-            if mount is not None:
-                run(["losetup", "--set-capacity", mount.source], budget)
-                run(["resize2fs", mount.source], budget)
+            _grow(image, point, have, want, budget)
         return self.foresee(spec)
 
     def delete(self, old: VolumeState, budget: Budget) -> None:
@@ -102,8 +90,51 @@ def data_directory(paths: Paths, lab: str, volume: str) -> Path:
     return paths.volumes(lab) / volume / "data"
 
 
+def _grow(image: Path, point: Path, have: int, want: int, budget: Budget) -> None:
+    os.truncate(image, want)
+    mount = mounted(point)
+    if mount is None:
+        return  # create grows the file system when it mounts the volume
+    run(["losetup", "--set-capacity", mount.source], budget)
+    try:
+        run(["resize2fs", mount.source], budget)
+    except LabError as refusal:  # some kernels let nobody grow a mounted file system
+        try:
+            run(["umount", point], budget)
+        except LabError:
+            os.truncate(image, have)
+            run(["losetup", "--set-capacity", mount.source], budget)
+            raise LabError(
+                f"{image}: this machine does not grow file systems in use ({refusal}); "
+                "stop the hosts that mount it, then run the same command again"
+            ) from refusal
+        _mount(image, point, budget)
+
+
+def _mount(image: Path, point: Path, budget: Budget) -> None:
+    while True:
+        device = _device(image, budget)
+        if not device and _file_system_size(image, budget) < image.stat().st_size:  # grown while not in use
+            run(["e2fsck", "-f", "-p", image], budget, accept=1)  # 1: it mended what a crash left
+            run(["resize2fs", image], budget)
+        try:
+            run(["mount", "-o", "nodev" if device else "loop,nodev", device or image, point], budget)
+        except LabError:
+            if not device:
+                raise
+        else:
+            return
+        budget.pause(0.1, f"mounting {image}")  # the device was just being given up by its last user
+
+
+def _file_system_size(image: Path, budget: Budget) -> int:
+    lines = (line.partition(":") for line in run(["dumpe2fs", "-h", image], budget).splitlines())
+    facts = {name: value.strip() for name, _, value in lines}
+    return int(facts["Block count"]) * int(facts["Block size"])
+
+
 def _device(image: Path, budget: Budget) -> str:
-    """The loop device that a running guest still holds on this file; two of them on one file would destroy it."""
+    """The loop device that a guest still holds on this file; two of them on one file would destroy it."""
     return run(["losetup", "--noheadings", "--output", "NAME", "--associated", image], budget).strip()
 
 
