@@ -6,6 +6,16 @@ from infra.spec.loader import CHECKOUT, INVENTORIES, environments, load
 from infra.spec.model import Host, Platform, PlatformSite, SecretSpec, VolumeMount
 
 __all__ = [
-    "CHECKOUT", "INVENTORIES", "Host", "Platform", "PlatformSite", "Problem", "SecretSpec", "SpecError", "VolumeMount",
-    "environments", "load", "nearest",
-]  # fmt: skip
+    "CHECKOUT",
+    "INVENTORIES",
+    "Host",
+    "Platform",
+    "PlatformSite",
+    "Problem",
+    "SecretSpec",
+    "SpecError",
+    "VolumeMount",
+    "environments",
+    "load",
+    "nearest",
+]

@@ -15,7 +15,7 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Rule:
-    """One allowed direction of traffic; `peers` are addresses, or ('any',); port 0 means the whole protocol."""
+    """One allowed direction of traffic; `peers` are addresses or ('any',); port 0 means all of it."""
 
     service: str
     protocol: str
@@ -25,7 +25,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class ScheduledTask:
-    """A task as one host runs it; `unit` is the systemd name without suffix, `site` is '' where none is meant."""
+    """A task as one host runs it; `unit` has no suffix, `site` is '' where none is meant."""
 
     id: str
     unit: str
@@ -104,7 +104,7 @@ def scrape_targets(platform: Platform) -> tuple[ScrapeTarget, ...]:
 
 
 def tasks_on(platform: Platform, host: Host) -> tuple[ScheduledTask, ...]:
-    """Return the scheduled tasks of `host`, one for each site where the task is per site; disabled hosts run none."""
+    """Return the tasks of `host`, one for each site where it is per site; disabled hosts run none."""
     made = []
     for name, task in platform.tasks.items():
         role = task.hosts.role or task.hosts.one_of or ""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,8 +11,27 @@ from pydantic import BeforeValidator, Field, model_validator
 from infra.spec.platform_files import Port, Positive
 from infra.spec.types import AbsolutePath, Domain, Frozen, Name
 
-Address = Annotated[IPv4Address, BeforeValidator(lambda value: IPv4Address(value)), Field(strict=False)]
-Network = Annotated[IPv4Network, BeforeValidator(lambda value: IPv4Network(value)), Field(strict=False)]
+SMALLEST_PREFIX = 28
+
+
+def _address(value: object) -> IPv4Address:
+    try:
+        return IPv4Address(str(value))
+    except AddressValueError as error:
+        raise ValueError("must be an IPv4 address, like 10.87.0.11") from error
+
+
+def _network(value: object) -> IPv4Network:
+    try:
+        return IPv4Network(str(value))
+    except (AddressValueError, NetmaskValueError) as error:
+        raise ValueError("must be an IPv4 network, like 10.87.0.0/24") from error
+    except ValueError as error:
+        raise ValueError("has host bits set; a network ends in zeros, like 10.87.0.0/24") from error
+
+
+Address = Annotated[IPv4Address, BeforeValidator(_address), Field(strict=False)]
+Network = Annotated[IPv4Network, BeforeValidator(_network), Field(strict=False)]
 
 
 class Vip(Frozen):
@@ -35,15 +54,23 @@ class EnvironmentNetwork(Frozen):
 
     subnet: Network
     gateway: Address
-    operators: list[Address]
+    operators: Annotated[list[Address], Field(min_length=1)]
     package_cache: PackageCache | None = None
+
+    @model_validator(mode="after")
+    def _private_and_large_enough(self) -> EnvironmentNetwork:
+        if not self.subnet.is_private:
+            raise ValueError(f"subnet {self.subnet} is public; hosts stand on a private network")
+        if self.subnet.prefixlen > SMALLEST_PREFIX:
+            raise ValueError(f"subnet {self.subnet} is too small; /{SMALLEST_PREFIX} is the smallest")
+        return self
 
 
 class EnvironmentSite(Frozen):
     """What an environment adds to a site."""
 
     domain: Domain
-    aliases: list[Domain] = []
+    aliases: list[Domain] = Field(default_factory=list)
 
 
 class EnvironmentHost(Frozen):
@@ -58,7 +85,7 @@ class EnvironmentHost(Frozen):
 
 
 class EnvironmentVolume(Frozen):
-    """Data that outlives a host, mounted on every host of a role; a shared one is the same data everywhere."""
+    """Data that outlives a host, mounted on every host of a role; a shared one is the same everywhere."""
 
     role: Name
     path: AbsolutePath
@@ -83,7 +110,7 @@ class Environment(Frozen):
     network: EnvironmentNetwork
     sites: dict[Name, EnvironmentSite]
     hosts: Annotated[dict[Name, EnvironmentHost], Field(min_length=1)]
-    volumes: dict[Name, EnvironmentVolume] = {}
+    volumes: dict[Name, EnvironmentVolume] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _cache_where_needed(self) -> Environment:

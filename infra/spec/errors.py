@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with a description: every problem names file, line, key, nearest valid value and the next command."""
+"""What is wrong with a description: problems name file, line, key and nearest valid value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Problem:
     """One rule broken at one place.
 
-    `file` is relative to the checkout, `line` counts from 1 (0 where no line can be named), `key` is a dotted path.
+    `file` is relative to the checkout, `line` counts from 1 (0 where no line is known), `key` has dots.
     """
 
     file: str

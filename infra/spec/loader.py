@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,28 +14,17 @@ from infra.spec import platform_files as files
 from infra.spec.environment import Environment
 from infra.spec.errors import Problem, SpecError, nearest
 from infra.spec.model import Host, Platform, PlatformSite, SecretSpec, VolumeMount
+from infra.spec.network_rules import overlapping_labs
 from infra.spec.rules import broken_rules
 from infra.spec.source import Source, read
+from infra.spec.translate import PLATFORM_FILES, translate
+from infra.spec.types import Name, PlanId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 INVENTORIES = CHECKOUT / "inventories"
-
-# file stem → top-level key → class of one entry
-PLATFORM_FILES: dict[str, dict[str, type[BaseModel]]] = {
-    "roles": {"roles": files.Role},
-    "sizes": {"sizes": files.Size},
-    "services": {"services": files.Service},
-    "network": {"flows": files.Flow},
-    "secrets": {"secrets": files.Secret},
-    "sites": {"sites": files.Site},
-    "slos": {"slos": files.Slo},
-    "people": {"teams": files.Team, "people": files.Person},
-    "schedule": {"tasks": files.Task},
-    "plan": {"clauses": files.Clause},
-}
 
 Entry = TypeVar("Entry")
 
@@ -52,17 +42,30 @@ def load(environment: str, inventories: Path = INVENTORIES) -> Platform:
     known = environments(inventories)
     if environment not in known:
         message = f"no environment {environment!r}; there are: {', '.join(known) or 'none'}"
-        raise SpecError([Problem(f"inventories/{environment}.yml", 0, "", message, nearest(environment, known))])
+        raise SpecError(
+            [Problem(f"inventories/{environment}.yml", 0, "", message, nearest(environment, known))]
+        )
     sources, parts = _read_platform_files(inventories)
     source = read(inventories / f"{environment}.yml", f"inventories/{environment}.yml")
     sources["environment"] = source
     parsed = _parse(source, (), source.data, TypeAdapter(Environment))
     problems = broken_rules(parsed, parts, sources)
+    problems += overlapping_labs(parsed, source, _other_environments(environment, known, inventories))
     if parsed.environment != environment:
         problems.append(source.problem(("environment",), f"must be {environment!r}, as the file is named"))
     if problems:
         raise SpecError(problems)
     return _assemble(parsed, parts)
+
+
+def _other_environments(environment: str, known: tuple[str, ...], inventories: Path) -> dict[str, Any]:
+    """Return the raw data of the other environments; one that cannot be read has its own problem."""
+    found = {}
+    for name in known:
+        if name != environment:
+            with suppress(SpecError):
+                found[name] = read(inventories / f"{name}.yml", f"inventories/{name}.yml").data
+    return found
 
 
 def _read_platform_files(inventories: Path) -> tuple[dict[str, Source], dict[str, Any]]:
@@ -90,56 +93,20 @@ def _parse_sections(source: Source, sections: Mapping[str, type[BaseModel]]) -> 
         raise SpecError(problems)
     parsed = {}
     for key, kind in sections.items():
-        shape: Any = list[kind] if key == "flows" else dict[files.PlanId if key == "clauses" else files.Name, kind]  # type: ignore[valid-type]
+        shape: Any = list[kind] if key == "flows" else dict[_name_of(key), kind]  # type: ignore[misc, valid-type]
         parsed[key] = _parse(source, (key,), source.data[key], TypeAdapter(shape))
     return parsed
+
+
+def _name_of(section: str) -> Any:
+    return PlanId if section == "clauses" else Name
 
 
 def _parse(source: Source, at: tuple[str, ...], data: Any, adapter: TypeAdapter[Entry]) -> Entry:
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
-        raise SpecError([_translate(source, at, detail, data) for detail in error.errors()]) from error
-
-
-def _translate(source: Source, at: tuple[str, ...], detail: Any, data: Any) -> Problem:
-    """Turn one pydantic error into a problem with place and nearest valid word."""
-    where = tuple(part for part in detail["loc"] if part != "[key]")
-    path = at + where
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
-        valid = _keys_near(source, path)
-        return source.problem(path, "unknown key", nearest(str(path[-1]), valid))
-    if detail["type"] == "missing":
-        return source.problem(path[:-1], f"key {str(path[-1])!r} is missing")
-    if detail["type"] == "literal_error":
-        allowed = [word.strip("'") for word in str(detail["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
-        return source.problem(path, f"must be one of: {', '.join(allowed)}", nearest(str(detail["input"]), allowed))
-    given = detail["input"]
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return source.problem(path, message + shown)
-
-
-def _keys_near(source: Source, path: tuple[str | int, ...]) -> list[str]:
-    """Return the keys that the class at `path` knows, found by its depth in the file."""
-    stem = source.name.rsplit("/", 1)[-1].removesuffix(".yml")
-    model: Any = PLATFORM_FILES.get(stem, {}).get(str(path[0])) if len(path) > 1 else None
-    rest = path[2:-1]
-    if "platform/" not in source.name:
-        model, rest = Environment, path[:-1]
-    for part in rest:
-        model = _descend(model, part)
-    fields = getattr(model, "model_fields", {})
-    return [field.alias or name for name, field in fields.items()]
-
-
-def _descend(model: Any, part: str | int) -> Any:
-    fields = getattr(model, "model_fields", None)
-    annotation = fields[str(part)].annotation if fields and str(part) in fields else model
-    for candidate in [annotation, *getattr(annotation, "__args__", ())]:
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+        raise SpecError([translate(source, at, detail) for detail in error.errors()]) from error
 
 
 def _assemble(environment: Environment, parts: Mapping[str, Any]) -> Platform:
@@ -169,7 +136,9 @@ def _hosts(environment: Environment, sizes: Mapping[str, files.Size]) -> dict[st
     hosts = {}
     for name, machine in environment.hosts.items():
         volumes = tuple(
-            VolumeMount(volume if entry.shared else f"{volume}-{name}", entry.path, entry.size_gib, entry.shared)
+            VolumeMount(
+                volume if entry.shared else f"{volume}-{name}", entry.path, entry.size_gib, entry.shared
+            )
             for volume, entry in environment.volumes.items()
             if entry.role in machine.roles
         )

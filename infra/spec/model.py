@@ -10,7 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from infra.spec.environment import Environment
-    from infra.spec.platform_files import Clause, Flow, Person, Role, Secret, Service, Site, Size, Slo, Task, Team
+    from infra.spec.platform_files import (
+        Clause,
+        Flow,
+        Person,
+        Role,
+        Secret,
+        Service,
+        Site,
+        Size,
+        Slo,
+        Task,
+        Team,
+    )
 
 GROUPS_FOR_ALL = ("base",)
 

@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from infra.spec.types import AbsolutePath, AlertName, Calendar, Frozen, Name, Package, PlanId, Sha256, Text
+from infra.spec.types import (
+    AbsolutePath,
+    AlertName,
+    Calendar,
+    Frozen,
+    Name,
+    Package,
+    PlanId,
+    Sha256,
+    Text,
+    Timezone,
+)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
@@ -18,7 +29,7 @@ class Role(Frozen):
 
     title: str
     packages: list[Package]
-    exclusive_with: dict[Name, str] = {}
+    exclusive_with: dict[Name, str] = Field(default_factory=dict)
 
 
 class Size(Frozen):
@@ -92,7 +103,7 @@ class Secret(Frozen):
 
 
 class Origin(Frozen):
-    """Where a WordPress, plugin or theme comes from: Debian, this project, or an archive known by its hash."""
+    """Where a WordPress, plugin or theme comes from: Debian, this project, or a hashed archive."""
 
     source: Literal["debian", "project", "archive"] = "debian"
     name: Name | None = None
@@ -123,13 +134,22 @@ class Site(Frozen):
     title: Text
     tagline: Text
     languages: Annotated[list[Literal["zh_CN", "en_US"]], Field(min_length=1)]
-    timezone: str
+    timezone: Timezone
     wordpress: Origin
     theme: Origin
     plugins: list[Origin]
     permalinks: str
     admin: Admin
     uploads_gib: Positive
+
+    @model_validator(mode="after")
+    def _plugins_have_names(self) -> Site:
+        names = [plugin.name for plugin in self.plugins]
+        if None in names:
+            raise ValueError("every plugin needs a name")
+        if len(set(names)) != len(names):
+            raise ValueError("names a plugin twice")
+        return self
 
 
 class Slo(Frozen):
@@ -159,7 +179,9 @@ class Person(Frozen):
     """Somebody with access: teams and public SSH keys."""
 
     teams: list[Name]
-    ssh_keys: list[Annotated[str, Field(pattern=r"^(ssh-ed25519|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/=]+( \S+)?$")]]
+    ssh_keys: list[
+        Annotated[str, Field(pattern=r"^(ssh-ed25519|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/=]+( \S+)?$")]
+    ]
 
 
 class TaskHosts(Frozen):
@@ -195,6 +217,10 @@ class Task(Frozen):
     def _fits_its_period(self) -> Task:
         if self.deadline_seconds >= self.period_seconds:
             raise ValueError("deadline_seconds must be shorter than period_seconds")
+        if self.randomized_delay_seconds >= self.period_seconds:
+            raise ValueError("randomized_delay_seconds must be shorter than period_seconds")
+        if self.per_site != any("{site}" in word for word in self.command):
+            raise ValueError("a task per site has {site} in its command, and no other task has")
         if not self.command[0].startswith("/"):
             raise ValueError("command must start with an absolute path")
         return self

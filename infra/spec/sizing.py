@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers and buffers from a host's size and roles; never from what a guest reads off a shared machine.
 
-Sources: a PHP-FPM worker of WordPress measured at 45 to 60 MiB resident (`make bench`, row php-worker); MariaDB's
-knowledge base advises most of the memory for InnoDB on a dedicated server, half is left to connections and the page
-cache here because hosts are small; Varnish needs about 1 kB of overhead an object on top of its storage.
+Sources: a PHP-FPM worker of WordPress measured at 45 to 60 MiB resident (`make bench`, row php-worker);
+MariaDB's knowledge base advises most of the memory for InnoDB on a dedicated server, half is left to
+connections and the page cache here because hosts are small; Varnish needs about 1 kB an object on top of its storage.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PHP_WORKERS_PER_CPU = 6
 
 
 def php_workers(host: Host) -> int:
-    """Return how many PHP-FPM workers fit: bounded by memory left beside OPcache and nginx, and by CPUs; at least 2."""
+    """Return how many PHP-FPM workers fit in memory beside OPcache and nginx, and on the CPUs; at least 2."""
     by_memory = (host.size.memory_mib - PHP_RESERVE_MIB) // PHP_WORKER_MIB
     return max(2, min(by_memory, host.size.cpus * PHP_WORKERS_PER_CPU))
 

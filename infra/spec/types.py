@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
@@ -29,6 +30,13 @@ def _calendar(value: str) -> str:
     return value
 
 
+def _timezone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("must be a time zone of the IANA database, like 'Asia/Shanghai'")
+    return value
+
+
+Timezone = Annotated[str, AfterValidator(_timezone)]
 Calendar = Annotated[str, AfterValidator(_calendar)]
 
 
