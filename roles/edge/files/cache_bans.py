@@ -91,7 +91,8 @@ def expressions(bans: list[Ban]) -> list[str]:
     if any(not ban.keys for ban in bans) or any(key == "all" or not KEY.fullmatch(key) for key in keys):
         return [EVERYTHING]
     groups = [keys[start : start + KEYS_PER_BAN] for start in range(0, len(keys), KEYS_PER_BAN)]
-    return [f'obj.http.X-Keys ~ "(^| )({"|".join(group)})( |$)"' for group in groups]
+    # No blank inside: Varnish's manager hands the words to its child without their quotes.
+    return [f"obj.http.X-Keys ~ (^|[[:space:]])({'|'.join(group)})([[:space:]]|$)" for group in groups]
 
 
 @dataclass
