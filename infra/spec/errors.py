@@ -27,7 +27,8 @@ class Problem:
     def __str__(self) -> str:
         """Return `file:line: key: message`, with the nearest valid value where there is one."""
         hint = f" (did you mean {self.nearest!r}?)" if self.nearest else ""
-        return f"{self.file}:{self.line}: {self.key}: {self.message}{hint}"
+        key = f"{self.key}: " if self.key else ""
+        return f"{self.file}:{self.line}: {key}{self.message}{hint}"
 
 
 class SpecError(Exception):

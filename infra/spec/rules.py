@@ -186,8 +186,8 @@ NEEDED_SECRETS = (
     "db-monitor",
     "cache-agent",
 )
-# MiB; app: two PHP workers beside OPcache and nginx (infra/spec/sizing.py); the others are chosen, not measured: a
-# pool of 256 MiB for InnoDB, Prometheus with Alertmanager, and one Ansible run over the fleet, each with room beside it
+# MiB. app: two PHP workers beside OPcache and nginx (infra/spec/sizing.py). The others are chosen, not
+# measured: 256 for InnoDB, Prometheus with Alertmanager, one Ansible run over the fleet, each with room beside it.
 LEAST_MEMORY_MIB = {"app": 400, "database": 512, "monitoring": 512, "control": 512}
 
 
@@ -209,7 +209,7 @@ def _shared_keys(
             if other != name:
                 path = ("people", name, "ssh_keys", index)
                 yield sources["people"].problem(
-                    path, f"key is {other!r}'s; audit lines need one person a key"
+                    path, f"is the key of {other!r} too; audit lines name one person a key"
                 )
 
 

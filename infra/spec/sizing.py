@@ -3,7 +3,8 @@
 
 Sources: a PHP-FPM worker of WordPress measured at 45 to 60 MiB resident (`make bench`, row php-worker);
 MariaDB's knowledge base advises most of the memory for InnoDB on a dedicated server, half is left to
-connections and the page cache here because hosts are small; Varnish needs about 1 kB an object on top of its storage.
+connections and the page cache here because hosts are small; Varnish needs about 1 kB an object on top of its
+storage.
 """
 
 from __future__ import annotations

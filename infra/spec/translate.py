@@ -35,34 +35,48 @@ NOT_BUILT_YET: dict[str, tuple[str, ...]] = {
     "mode": ("external",),
     "suite": ("forky",),
 }
+NOT_BUILT_AT_ALL = ("smtp_relay",)  # whatever is given would be the name of a relay
+
+# patterns of infra/spec/types.py, environment.py and platform_files.py in words
+SHAPES = {
+    r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$": "lower-case words and digits joined by dashes",
+    r"^[a-z]+\.[a-z]+(-[a-z]+)*$": "area.clause in lower-case words, like tech.backup",
+    r"^[A-Z][A-Za-z0-9]+$": "the name of an alert, like TaskFailed",
+    r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$": "a domain in lower case, like www.example.org",
+    r"^[0-9a-f]{64}$": "a sha256 of 64 hexadecimal digits",
+    r"^/[A-Za-z0-9._/-]*[A-Za-z0-9]$": "an absolute path without a slash at its end",
+    r"^[a-z0-9][a-z0-9+.-]+$": "the name of a Debian package",
+    r"^[a-z][a-z0-9]{0,9}$": "at most 10 lower-case letters and digits",
+    r"^(ssh-ed25519|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/=]+( \S+)?$": "an ed25519 public key",
+}
 
 
 def translate(source: Source, at: tuple[str, ...], detail: Any) -> Problem:
     """Turn one pydantic error into a problem with place and nearest valid word."""
-    where = tuple(part for part in detail["loc"] if part != "[key]")
-    path = at + where
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
-        valid = _keys_near(source, path)
-        return source.problem(path, "unknown key", nearest(str(path[-1]), valid))
-    if detail["type"] == "missing":
+    path = at + tuple(part for part in detail["loc"] if part != "[key]")
+    kind, given = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        return source.problem(path, "unknown key", nearest(str(path[-1]), _keys_near(source, path)))
+    if kind == "missing":
         return source.problem(path[:-1], f"key {str(path[-1])!r} is missing")
-    if detail["type"] == "literal_error":
-        allowed = [
-            word.strip("'") for word in str(detail["ctx"]["expected"]).replace(" or ", ", ").split(", ")
-        ]
-        return source.problem(
-            path, f"must be one of: {', '.join(allowed)}", nearest(str(detail["input"]), allowed)
+    if kind == "literal_error":
+        expected = str(detail["ctx"]["expected"]).replace(" or ", ", ")
+        return _not_allowed(source, path, given, [word.strip("'") for word in expected.split(", ")])
+    message = detail["msg"].removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        message = "must be " + SHAPES.get(
+            detail["ctx"]["pattern"], f"of the shape {detail['ctx']['pattern']}"
         )
-    given = detail["input"]
+    if kind == "too_short":
+        return source.problem(path, "must not be empty")
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
     return source.problem(path, message + shown)
 
 
 def _not_allowed(source: Source, path: tuple[str | int, ...], given: Any, allowed: list[str]) -> Problem:
     """Tell a value that is planned from one that is wrong: what is not built yet is refused by name."""
-    valid = ", ".join(allowed)
-    if given in NOT_BUILT_YET.get(str(path[-1]), ()):
+    key, valid = str(path[-1]), ", ".join(allowed)
+    if key in NOT_BUILT_AT_ALL or given in NOT_BUILT_YET.get(key, ()):
         return source.problem(path, f"not built yet: {given}; valid: {valid}")
     return source.problem(path, f"must be one of: {valid}", nearest(str(given), allowed))
 
