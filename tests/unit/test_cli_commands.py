@@ -12,13 +12,13 @@ from types import ModuleType
 import pytest
 import typer
 
-from infra.cli import common, fleet_acts, groups, secret, spec_difference
+from infra.cli import common, fleet_acts, groups, secret
 from infra.cli import fleet as fleet_commands
 from infra.cli import main as entry
 from infra.fleet import journal
 from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.lock import NullLock
-from infra.spec import CHECKOUT, INVENTORIES
+from infra.spec import CHECKOUT
 from tests.unit.fleet_world import World, fleet
 
 
@@ -194,7 +194,7 @@ def test_draining_the_last_member_is_refused_before_anybody_is_asked(
     """A plan that cannot be carried out should not be offered."""
     for states in world.state.values():
         states["app-2"] = "DRAIN"
-    assert entry.main(["fleet", "drain", "app-1", "--yes", "--env", "unit"]) == Exit.REFUSED
+    assert entry.main(["fleet", "drain", "app-1", "--env", "unit"]) == Exit.REFUSED
     assert "would leave 0 of 2" in capsys.readouterr().err
 
 
@@ -223,72 +223,6 @@ def test_a_secret_of_the_only_site_needs_no_site_in_its_name() -> None:
     assert secret.full_name("keys", known, ("one", "two")) == "keys-one"
     with pytest.raises(PerennialError, match="did you mean 'db-app-one'"):
         secret.full_name("db-app", known, ("one", "two"))
-
-
-def test_spec_check_names_every_problem_of_every_environment(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Mending one error to be told of the next is slow."""
-    fleet(tmp_path)
-    inventories = tmp_path / "inventories"
-    assert entry.main(["spec", "check", "--inventories", str(inventories)]) == 0
-    bad = (
-        (inventories / "unit.yml")
-        .read_text()
-        .replace("roles: [edge]", "roles: [egde]")
-        .replace("unit", "other")
-    )
-    (inventories / "other.yml").write_text(bad)
-    capsys.readouterr()
-    assert entry.main(["spec", "check", "--inventories", str(inventories)]) == Exit.USAGE
-    text = capsys.readouterr().out
-    assert "unit: valid" in text
-    assert "inventories/other.yml:" in text
-    assert "did you mean 'edge'" in text
-
-
-def test_spec_check_accepts_what_is_in_this_checkout() -> None:
-    """The description in the repository is the one that everything else is built from."""
-    assert entry.main(["spec", "check", "--inventories", str(INVENTORIES)]) == 0
-
-
-def test_a_difference_is_told_in_words_of_the_platform() -> None:
-    """A reviewer asks what a change means, not which line moved."""
-    before = {
-        "hosts": {"a": {"address": "1", "roles": ["app"], "size_name": "s", "disabled": False}},
-        "plan": {},
-    }
-    after = {
-        "hosts": {
-            "a": {"address": "1", "roles": ["app"], "size_name": "s", "disabled": True},
-            "b": {"address": "2", "roles": ["app"], "size_name": "s", "disabled": False},
-        },
-        "plan": {"x.y": {"state": "planned"}},
-    }
-    assert spec_difference.differences(before, after) == [
-        "host added: b (address 2, roles ['app'], size s)",
-        "host a: disabled False → True",
-        "clause added: x.y",
-    ]
-    assert spec_difference.differences(before, before) == []
-
-
-def test_an_unknown_revision_is_an_error_of_use(capsys: pytest.CaptureFixture[str]) -> None:
-    """Git's own words are for git's users."""
-    assert entry.main(["spec", "diff", "--against", "no-such-revision"]) == Exit.USAGE
-    assert "cannot read 'no-such-revision'" in capsys.readouterr().err
-
-
-def test_a_path_in_the_description_is_looked_up_with_the_nearest_key() -> None:
-    """`spec show` is how people learn the names."""
-    from infra.cli.spec import at_path
-
-    data = {"hosts": {"app-1": {"roles": ["base", "app"]}}}
-    assert at_path(data, "hosts.app-1.roles.1") == "app"
-    with pytest.raises(PerennialError, match="did you mean 'app-1'"):
-        at_path(data, "hosts.app1")
-    with pytest.raises(PerennialError, match="no '5'"):
-        at_path(data, "hosts.app-1.roles.5")
 
 
 @pytest.mark.parametrize(

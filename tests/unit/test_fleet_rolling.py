@@ -264,13 +264,20 @@ def test_a_unit_that_was_not_restarted_keeps_its_mark(tmp_path: Path) -> None:
     assert world.marks == {"db-1": ["mariadb"]}
 
 
-def test_restarts_are_a_dry_run_unless_asked_otherwise(tmp_path: Path) -> None:
+def test_restarts_are_a_dry_run_unless_asked_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The default of a library must be the harmless one."""
     world = World()
     told: list[str] = []
+
+    def runner(_: object, *, dry_run: bool) -> object:
+        world.runner.dry_run = dry_run
+        return world.runner
+
+    monkeypatch.setattr("infra.fleet.rolling.SshRunner", runner)
     world.marks = {"app-2": ["nginx"]}
-    world.runner.dry_run = True
-    rolling.restart_needed(fleet(tmp_path), runner=world.runner, say=told.append)
+    rolling.restart_needed(fleet(tmp_path), say=told.append)
     assert changes(world) == []
     assert told == ["would restart nginx on app-2"]
 
