@@ -186,8 +186,8 @@ NEEDED_SECRETS = (
     "db-monitor",
     "cache-agent",
 )
-# MiB. app: two PHP workers beside OPcache and nginx (infra/spec/sizing.py). The others are chosen, not
-# measured: 256 for InnoDB, Prometheus with Alertmanager, one Ansible run over the fleet, each with room beside it.
+# MiB. app: two PHP workers beside OPcache and nginx (infra/spec/sizing.py). The others are chosen,
+# not measured: 256 for InnoDB, Prometheus with Alertmanager, one Ansible run over the fleet, each with room.
 LEAST_MEMORY_MIB = {"app": 400, "database": 512, "monitoring": 512, "control": 512}
 
 
