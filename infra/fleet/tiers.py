@@ -99,6 +99,7 @@ class EdgeTier:
     platform: Platform
     runner: Runner
     say: Callable[[str], None] = say_on_stderr
+    leaves_seconds: float = VIP_LEAVES_SECONDS
 
     @property
     def stopped_units(self) -> tuple[str, ...]:
@@ -128,12 +129,8 @@ class EdgeTier:
 
     @contextmanager
     def out(self, host: str) -> Iterator[None]:
-        """Hold an edge without the address: keepalived says goodbye, so that the peer takes over at once."""
-        must(
-            self.runner.run(host, ["systemctl", "stop", "keepalived.service"]),
-            "giving up the virtual address",
-        )
-        self._wait_until_elsewhere(host)
+        """Hold an edge without the address for the block."""
+        self.leave(host)
         try:
             yield
         except BaseException:
@@ -143,12 +140,20 @@ class EdgeTier:
         must(self.runner.run(host, ["systemctl", "start", "keepalived.service"]), "starting keepalived")
 
     def leave(self, host: str) -> None:
-        """Stop keepalived, whose goodbye lets a peer take over at once, and see the address there."""
-        must(
-            self.runner.run(host, ["systemctl", "stop", "keepalived.service"]),
-            "giving up the virtual address",
-        )
-        self._wait_until_elsewhere(host)
+        """Stop keepalived, whose goodbye lets a peer take over at once, and see the address there.
+
+        Where no peer takes it, keepalived is started again: no address at all would be worse than the fault.
+        """
+        stop = ["systemctl", "stop", "keepalived.service"]
+        must(self.runner.run(host, stop), "giving up the virtual address")
+        try:
+            self._wait_until_elsewhere(host)
+        except PerennialError:
+            must(
+                self.runner.run(host, ["systemctl", "start", "keepalived.service"]), "taking the address back"
+            )
+            self.say(f"{host}: keepalived runs again, no other edge took the virtual address")
+            raise
 
     def _wait_until_elsewhere(self, host: str) -> None:
         if self.runner.dry_run:
@@ -157,7 +162,7 @@ class EdgeTier:
             peer.name for peer in self.platform.with_role("edge", enabled_only=True) if peer.name != host
         ]
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_delay(VIP_LEAVES_SECONDS),
+            stop=tenacity.stop_after_delay(self.leaves_seconds),
             wait=tenacity.wait_fixed(0.2),
             retry=tenacity.retry_if_exception_type(NotYetError),
             reraise=True,

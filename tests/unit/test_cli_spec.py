@@ -27,13 +27,15 @@ def test_spec_check_names_every_problem_of_every_environment(
         .read_text()
         .replace("roles: [edge]", "roles: [egde]")
         .replace("unit", "other")
+        .replace("192.0.2.", "198.51.100.")
     )
     (inventories / "other.yml").write_text(bad)
     capsys.readouterr()
     assert entry.main(["spec", "check", "--inventories", str(inventories)]) == Exit.USAGE
     text = capsys.readouterr().out
-    assert "unit: valid" in text
+    assert "inventories/unit.yml" not in text
     assert "inventories/other.yml:" in text
+    assert "unit: valid" in text
     assert "did you mean 'edge'" in text
 
 

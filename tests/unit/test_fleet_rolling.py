@@ -12,6 +12,7 @@ from infra.fleet.engine import Procedure, Rolling
 from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.lock import NullLock
 from infra.fleet.progress import Progress
+from infra.fleet.tiers import EdgeTier
 from tests.unit.fleet_world import World, changes, fleet, platform
 
 
@@ -172,6 +173,21 @@ def test_an_edge_keeps_the_address_when_no_other_can_take_it(tmp_path: Path) -> 
     with pytest.raises(PerennialError, match="edge-2: haproxy is failed"):
         engine(world, tmp_path).run(Procedure("r", "edge", "restart", ("varnish",), only=("edge-1",)))
     assert changes(world) == []
+
+
+def test_the_address_is_taken_back_when_no_other_edge_takes_it(tmp_path: Path) -> None:
+    """A peer can look healthy and still not take over; the site must not be left without an address."""
+    world = World()
+    world.runner.rules.insert(0, lambda _, line, __: "2: host0 inet" if line.startswith("ip ") else None)
+    told: list[str] = []
+    edges = EdgeTier(platform(tmp_path), world.runner, told.append, leaves_seconds=0.3)
+    with pytest.raises(PerennialError, match="no other edge has taken"), edges.out("edge-1"):
+        pytest.fail("worked on an edge that nobody stands in for")
+    assert changes(world) == [
+        "edge-1: systemctl stop keepalived.service",
+        "edge-1: systemctl start keepalived.service",
+    ]
+    assert told == ["edge-1: keepalived runs again, no other edge took the virtual address"]
 
 
 def test_the_writer_is_never_restarted_and_the_report_says_switchover_needed(tmp_path: Path) -> None:
