@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from infra.spec import Platform
 
 # Installed by the role edge; it also keeps a drain over reloads and restarts of HAProxy.
-HAPROXYCTL = "/usr/local/lib/perennial/haproxyctl"
+HAPROXYCTL = "/usr/local/bin/haproxyctl"
 BACKEND = "app"
 POLL_SECONDS = 0.3
 

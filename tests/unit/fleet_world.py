@@ -144,4 +144,4 @@ class World:
 
 def changes(world: World) -> list[str]:
     """Return the changing commands so far, shortened to host and the words that matter."""
-    return [line.replace("/usr/local/lib/perennial/", "") for line in world.runner.lines()]
+    return [line.replace("/usr/local/bin/", "") for line in world.runner.lines()]
