@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Housekeeping of the central log store: compress old days, remove days past their retention, write metrics.
 
-The store is `<folder>/<host>/<YYYY-MM-DD>.log`, one file a host and UTC day, `.log.zst` once compressed. A day that is
-younger than the retention is never removed, however full the volume is: the metric says so, and a person decides.
+The store is `<folder>/<host>/<YYYY-MM-DD>.log`, one file a host and UTC day, `.log.zst` once compressed. A day
+that is younger than the retention is never removed, however full the volume is: the metric says so, and a person
+decides.
 
 Exit codes: 0 done, 1 failed, 9 less free space than asked for, 64 usage.
 """
@@ -54,7 +55,7 @@ def remove_expired(days: list[Stored], today: date, retention_days: int) -> list
 
 
 def compress(each: Stored) -> None:
-    """Replace a day's file by its compressed form, tested before the plain one goes; the date of change stays."""
+    """Replace a day's file by its compressed form, tested before the plain one goes; its date stays."""
     target = each.path.with_name(each.path.name + ".zst")
     part = target.with_name(target.name + ".part")
     subprocess.run(["zstd", "-q", "-f", "-9", "-T1", str(each.path), "-o", str(part)], check=True)
@@ -114,7 +115,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
     """Return the parsed command line; a retention below the legal minimum is refused."""
     parser = argparse.ArgumentParser(description="housekeeping of the central log store")
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--metrics", type=Path, required=True, help="file for node_exporter's textfile collector")
+    parser.add_argument(
+        "--metrics", type=Path, required=True, help="file for node_exporter's textfile collector"
+    )
     parser.add_argument("--retention-days", type=int, default=RETENTION_MIN_DAYS)
     parser.add_argument("--compress-after-days", type=int, default=2)
     parser.add_argument("--free-percent-min", type=int, default=10)
@@ -131,7 +134,7 @@ def main(words: list[str]) -> int:
     today = datetime.now(UTC).date()
     kept = remove_expired(stored(options.folder), today, options.retention_days)
     limit = today - timedelta(days=options.compress_after_days)
-    # Metrics first: compressing a large day takes minutes, and what is received meanwhile is not looked at.
+    # Metrics first: compressing a large day takes minutes.
     text, enough = metrics(options.folder, options.free_percent_min, options.retention_days)
     write(options.metrics, text)
     for each in kept:
