@@ -39,6 +39,19 @@ def supervised(group: HostGroup) -> bool:
     return "systemd-nspawn" in names
 
 
+def attached(pid: int, bridge: str) -> bool:
+    """Whether the network link of the guest whose init is ``pid`` ends on this bridge."""
+    try:
+        peer = Path(f"/proc/{pid}/root/sys/class/net/host0/iflink").read_text(encoding="ascii")
+        ports = [
+            port.read_text(encoding="ascii")
+            for port in Path(f"/sys/class/net/{bridge}").glob("lower_*/ifindex")
+        ]
+    except OSError:
+        return False
+    return peer in ports
+
+
 def inside(pid: int, *argv: str) -> list[str]:
     """The command line that runs a program in the guest whose init is ``pid``."""
     return ["nsenter", f"--target={pid}", "--all", "--", *argv]

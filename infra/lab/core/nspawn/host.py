@@ -18,7 +18,7 @@ from infra.lab.core.nspawn.files import locked, remove_if_empty, write_atomic
 from infra.lab.core.nspawn.image import Images
 from infra.lab.core.nspawn.launch import launch, machine_name
 from infra.lab.core.nspawn.mounts import mounted, unmount_below
-from infra.lab.core.nspawn.paths import Paths
+from infra.lab.core.nspawn.paths import Paths, bridge
 from infra.lab.core.process import Budget, run
 
 _STOP_SECONDS = 15.0
@@ -103,8 +103,9 @@ class Hosts:
             and self._images.sound(spec.image)
             and record.get("lower") == self._lower(spec)
             and mounted(self._home(spec) / "root") is not None
-            and guest.leader(group) is not None
             and guest.supervised(group)
+            and (pid := guest.leader(group)) is not None
+            and guest.attached(pid, bridge(spec.lab))
         )
 
     def _lower(self, spec: HostSpec) -> list[str]:

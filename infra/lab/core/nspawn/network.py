@@ -78,7 +78,7 @@ class Networks:
         links = _links(old.bridge, budget)
         whole = (
             bool(links)
-            and links[0].get("operstate") != "DOWN"
+            and "UP" in _flags(links)
             and old.gateway in _addresses(links)
             and has_table(table_name(old.lab), budget)
             and self._cache.running(old.cache_port)
@@ -93,13 +93,17 @@ class Networks:
 
     def delete(self, old: NetworkState, budget: Budget) -> None:
         """Remove the network, and all that interrupted runs left in this lab."""
-        sweep_lab(self._paths, old.lab, budget)
+        self.remove_lab(old.lab, budget)
+
+    def remove_lab(self, lab: str, budget: Budget) -> None:
+        """Remove everything of a lab by its name alone, whoever made it."""
+        sweep_lab(self._paths, lab, budget)
         with locked(self._paths.runtime / "network.lock", budget):
-            if _links(old.bridge, budget):
-                run(["ip", "link", "delete", old.bridge], budget)
-            drop_table(table_name(old.lab), budget)
-            shutil.rmtree(self._paths.lab(old.lab), ignore_errors=True)
-        self._cache.release(old.lab, budget)
+            if _links(bridge(lab), budget):
+                run(["ip", "link", "delete", bridge(lab)], budget)
+            drop_table(table_name(lab), budget)
+            shutil.rmtree(self._paths.lab(lab), ignore_errors=True)
+        self._cache.release(lab, budget)
         self._machine.restore(budget)
         remove_if_empty(self._paths.labs, self._paths.root, self._paths.runtime)
 
@@ -107,6 +111,11 @@ class Networks:
 def _links(name: str, budget: Budget) -> list[dict[str, object]]:
     found: list[dict[str, object]] = json.loads(run(["ip", "-json", "-4", "address", "show"], budget) or "[]")
     return [link for link in found if link.get("ifname") == name]
+
+
+def _flags(links: Iterable[dict[str, object]]) -> set[object]:
+    # Not the operational state: a bridge that no host is on yet has no carrier.
+    return {flag for link in links if isinstance(flags := link.get("flags"), list) for flag in flags}
 
 
 def _addresses(links: Iterable[dict[str, object]]) -> set[str]:
