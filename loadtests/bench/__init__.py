@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make bench`: the platform measured beside references of its own, in one run, as ratios where pages are concerned."""
+"""`make bench`: the platform beside references of its own in one run; pages are compared as ratios."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure a running platform beside references of its own; exit 0 when every figure reaches its goal, else 11.
+"""Measure a running platform beside its references; exit 0 when every figure reaches its goal, else 11.
 
-Examples: python -m loadtests.bench foundation · … --row cached-page --row rest · … --trial (tiny counts, no record)
+Examples: python -m loadtests.bench foundation · … --row cached-page --row rest · … --trial (nothing recorded)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typer.exceptions import TyperException
 from infra.fleet.exits import Exit, Interrupted, PerennialError
 from infra.inventory import FleetError, read_fleet
 from infra.lab.core.errors import LabError
-from infra.spec import SpecError, load
+from infra.spec import CHECKOUT, SpecError, load
 from infra.toolchain.errors import ToolchainError
 from loadtests.bench import evidence, table
 from loadtests.bench.catalog import GOALS, ROWS, goals_of
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 FAILURES = (
-    BenchError, PerennialError, FleetError, LabError, ToolchainError, httpx.HTTPError, subprocess.SubprocessError,
-    OSError, ValueError,
+    BenchError, PerennialError, FleetError, LabError, ToolchainError, httpx.HTTPError,
+    subprocess.SubprocessError, OSError, ValueError,
 )  # fmt: skip
 app = typer.Typer(add_completion=False)
 console = Console(stderr=True, highlight=False)
@@ -62,7 +62,7 @@ def measure(run: Run, rows: Sequence[str]) -> list[Measurement]:
 
 
 def chosen(rows: Sequence[str]) -> list[str]:
-    """Return the rows asked for in the order of a run, all where none is named; raise PerennialError (64) for others."""
+    """Return the rows asked for in the order of a run, all where none is named; refuse (64) unknown ones."""
     for row in rows:
         if row not in ROWS:
             near = difflib.get_close_matches(row, ROWS, 1)
@@ -100,20 +100,24 @@ def main(
     if as_json:
         print(json.dumps(record, indent=1, ensure_ascii=False))
     else:
-        out = Console(highlight=False)
-        out.print(table.table(lines))
-        for remark in table.remarks(lines):
-            out.print(f"  {remark}", markup=False)
+        _show(lines)
     console.print(table.verdict(lines))
     if trial:
         console.print("a trial: its figures mean nothing and were not recorded")
     else:
         path = evidence.write(area.value, record, [goal.figure for goal in GOALS])
-        console.print(f"recorded in {path.relative_to(evidence.CHECKOUT)}")
+        console.print(f"recorded in {path.relative_to(CHECKOUT)}")
     raise typer.Exit(Exit.DONE if all(line.holds for line in lines) else Exit.REGRESSION)
 
 
-def _interrupted(number: int, frame: FrameType | None) -> None:
+def _show(lines: Sequence[Line]) -> None:
+    out = Console(highlight=False)
+    out.print(table.table(lines))
+    for remark in table.remarks(lines):
+        out.print(f"  {remark}", markup=False)
+
+
+def _interrupted(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(f"signal {number}")
 
 
@@ -122,9 +126,7 @@ def command() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        return stop.exit_code
+        code = app(standalone_mode=False)  # gives the code of a typer.Exit back instead of raising it
     except TyperException as error:
         return _failed(f"{error.format_message()}; next: python -m loadtests.bench --help", Exit.USAGE)
     except KeyboardInterrupt:
@@ -135,7 +137,7 @@ def command() -> int:
         return _failed(str(error), error.code)
     except LabError as error:
         return _failed(str(error), Exit.FAILED)
-    return Exit.DONE
+    return int(code) if isinstance(code, int) else Exit.DONE
 
 
 def _failed(message: str, code: Exit) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Area foundation: which figures there are, what each must reach, and which row measures them, in the order of a run."""
+"""Area foundation: its figures, what each must reach, and the rows that measure them, in order."""
 
 from __future__ import annotations
 

@@ -3,22 +3,22 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.x509.oid import NameOID
 
-LIFE = datetime.timedelta(days=2)
-SKEW = datetime.timedelta(hours=1)
+LIFE = dt.timedelta(days=2)
+SKEW = dt.timedelta(hours=1)
 
 
 def self_signed(*domains: str) -> tuple[str, str]:
     """Return certificate and private key as PEM: EC P-256, valid for `domains`, for two days."""
     key = generate_private_key(SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench reference")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -29,7 +29,7 @@ def _git(*arguments: str) -> list[str]:
 
 @contextmanager
 def copied_checkout() -> Iterator[Path]:
-    """Give a clone at the same commit with the working tree's changes, sharing state and tools; removed afterwards."""
+    """Give a clone with the working tree's changes, acting on the same state; it goes with the block."""
     with tempfile.TemporaryDirectory(prefix="bench-checkout-") as folder:
         copy = Path(folder) / "checkout"
         subprocess.run(["git", "clone", "-q", "--shared", str(CHECKOUT), str(copy)], timeout=300, check=True)
@@ -64,7 +64,7 @@ def _follow(source: Path, target: Path) -> None:
 
 
 def add_host(environment: Path, name: str, like: str, address: str) -> None:
-    """Add a host like another one to an environment's file, at `address`; the rest of the file stays as it is."""
+    """Add a host like another one, at `address`, to an environment's file, whose rest stays as it is."""
     yaml = YAML()
     yaml.preserve_quotes = True
     document: dict[str, Any] = yaml.load(environment.read_text(encoding="utf-8"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The record of a run: JSON with commit, UTC time and the machine's size, and nothing that names the machine."""
+"""The record of a run: JSON with commit, UTC time and the machine's size; nothing in it names the machine."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def document(area: str, lines: Iterable[Line], about: dict[str, Any]) -> dict[st
 
 
 def merged(old: dict[str, Any], new: dict[str, Any], order: Sequence[str]) -> dict[str, Any]:
-    """Return `old` with the figures of `new` in place of its own; each figure keeps the commit and time of its run."""
+    """Return `old` with the figures of `new` in it; each figure keeps the commit and time of its own run."""
     figures = {item["figure"]: item for item in [*old.get("figures", []), *new["figures"]]}
     return {**new, "figures": [figures[name] for name in order if name in figures]}
 

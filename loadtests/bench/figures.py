@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goals, measurements and verdicts: a figure that could not be measured says why and never counts as a pass."""
+"""Goals, measurements and verdicts: a figure that could not be measured says why and never passes."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Goal:
 class Measurement:
     """What was found for one figure.
 
-    `value` is judged against the reach (the ratio where there is a reference); None means that it could not be
-    measured, and `why` says so. `measured` and `reference` are shown; `notes` say how it was measured; `data` holds
-    the single samples for the record.
+    `value` is judged against the reach (the ratio where there is a reference); None means that it could not
+    be measured, and `why` says so. `measured` and `reference` are shown; `notes` say how it was measured, and
+    `data` holds the single samples for the record.
     """
 
     figure: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS, THREADS = 16, 2
 REPORT = Path(__file__).with_name("report.lua")
-# wrk takes a name's address and its SNI from the same word, so the name is bound in a mount namespace of its own.
+# wrk takes address and SNI from the same word, so the name is bound in a mount namespace of wrk's own.
 NAMED = 'mount --bind "$1" /etc/hosts; shift; exec "$@"'
 
 

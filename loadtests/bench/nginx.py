@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 DOMAIN = "static.bench.test"
 ROOT = "/srv/bench"
-# Debian's own nginx.conf (sendfile, tcp_nopush, access log on) with what the platform's side has as well: as many
-# workers as CPUs, the same cipher, connections that are not closed after 1000 requests.
+# Debian's own nginx.conf (sendfile, tcp_nopush, access log on) with what the platform's side has as well: as
+# many workers as CPUs, the same cipher, connections that are not closed after 1000 requests.
 CONFIGURATION = """
 keepalive_requests 10000000;
 server {{
@@ -41,7 +41,7 @@ STOP = "systemctl stop nginx.service"
 
 
 def serve(host: ReferenceHost, body: bytes, cipher: str, workers: int) -> tuple[Endpoint, ssl.SSLContext]:
-    """Serve `body` by nginx on `host` with the TLS 1.3 `cipher`; return where, and the trust to check it with."""
+    """Serve `body` by nginx on `host` with the TLS 1.3 `cipher`; return where, and whom to trust for it."""
     certificate, key = self_signed(DOMAIN)
     host.put("/etc/nginx/bench.crt", certificate)
     host.put("/etc/nginx/bench.key", key, "0600")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page that is measured: a post of a known size, made for the run and removed again, and how it is looked at."""
+"""The page that is measured: a post of a known size, made for the run and removed again; and looks at it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def look(endpoint: Endpoint, trust: ssl.SSLContext) -> Look:
 
 
 def look_until(endpoint: Endpoint, trust: ssl.SSLContext, cache: str, seconds: float = 20) -> Look:
-    """Ask until the answer is a 200 that the cache marks as `cache` (`hit`, `pass`); raise BenchError after `seconds`."""
+    """Ask until the answer is a 200 that the cache marks as `cache`; raise BenchError after `seconds`."""
     end = time.monotonic() + seconds
     while True:
         found = look(endpoint, trust)

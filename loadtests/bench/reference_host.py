@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A lab host of the bench's own for the references: same network, no role of ours, gone at the end of the run."""
+"""A lab host of the bench's own for the references: same network, no role of ours, gone with the run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.lab.core.model import HostSpec, ImageSpec, SecretSpec
+from infra.lab.core.model import HostSpec, ImageSpec, NetworkSpec, SecretSpec
 from infra.lab.core.nspawn.backend import NspawnBackend
 from infra.lab.core.nspawn.cgroup import HostGroup
 from infra.lab.core.process import Budget
@@ -49,7 +49,7 @@ class ReferenceHost:
     ssh: tuple[str, ...]
 
     def run(self, script: str, *arguments: str, stdin: str = "", timeout: float = 300) -> str:
-        """Run a shell script that ends at its first failure; secrets go through `stdin`; return its output."""
+        """Run a shell script up to its first failure; secrets go through `stdin`; return its output."""
         words = shlex.join(["sudo", "-n", "--", "sh", "-euc", script, NAME, *arguments])
         command = [*self.ssh, f"ops@{self.address}", words]
         done = subprocess.run(
@@ -79,33 +79,57 @@ def reference_host(fleet: Fleet) -> Iterator[ReferenceHost]:
         LabError: it cannot be built or booted here.
     """
     backend, budget = NspawnBackend(), Budget(BUDGET_SECONDS)
-    environment = fleet.platform.environment
-    subnet, cache = str(environment.network.subnet), environment.network.package_cache
-    port = cache.port if cache is not None else 3143
-    lab, address = fleet.platform.name, address_in(subnet)
-    if address in {machine.address for machine in fleet.document.hosts.values()}:
-        raise BenchError(f"{address} belongs to a host of {lab}: no place for {NAME}")
     with ExitStack() as undo:
-        system = ImageSpec(lab=lab, name="system", suite=environment.suite, cache_port=port)
-        base = backend.images.create(system, budget).hash
-        image = ImageSpec(
-            lab=lab, name="bench", suite=environment.suite, packages=PACKAGES, base=base, cache_port=port
-        )
+        base = backend.images.create(_image(fleet, "system"), budget).hash
+        image = _image(fleet, "bench", base, PACKAGES)
         undo.callback(lambda: backend.images.delete(backend.images.foresee(image), Budget(BUDGET_SECONDS)))
-        built = backend.images.create(image, budget)
-        key = generate(SecretSpec(name="host-key-bench-1", kind="ssh-key"))
-        spec = HostSpec(
-            lab=lab, name=NAME, address=address, subnet=subnet, gateway=str(environment.network.gateway),
-            cache_url=f"http://{environment.network.gateway}:{port}", image=built.hash, memory_mib=MEMORY_MIB, cpus=1,
-            authorized_key=fleet.secret("ssh-operator")["public_key"], host_key_private=key.value,
-        )  # fmt: skip
+        spec = _host(fleet, backend.images.create(image, budget).hash)
         state = backend.hosts.foresee(spec)
         backend.hosts.delete(state, budget)
         undo.callback(lambda: backend.hosts.delete(state, Budget(BUDGET_SECONDS)))
         backend.hosts.create(spec, budget)
-        folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="bench-ssh-")))
-        (folder / "known_hosts").write_text(f"{address} {state.host_key}\n", encoding="utf-8")
-        yield ReferenceHost(lab, address, _ssh(fleet.key_file, folder / "known_hosts"))
+        folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="bench-ssh-"))
+        known_hosts = Path(folder) / "known_hosts"
+        known_hosts.write_text(f"{spec.address} {state.host_key}\n", encoding="utf-8")
+        yield ReferenceHost(spec.lab, spec.address, _ssh(fleet.key_file, known_hosts))
+
+
+def _cache_port(fleet: Fleet) -> int:
+    cache = fleet.platform.environment.network.package_cache
+    return cache.port if cache is not None else NetworkSpec.model_fields["cache_port"].default
+
+
+def _image(fleet: Fleet, name: str, base: str = "", packages: tuple[str, ...] = ()) -> ImageSpec:
+    """Return an image of the lab; the one named `system`, without packages, is what its hosts stand on."""
+    return ImageSpec(
+        lab=fleet.platform.name,
+        name=name,
+        suite=fleet.platform.environment.suite,
+        packages=packages,
+        base=base,
+        cache_port=_cache_port(fleet),
+    )
+
+
+def _host(fleet: Fleet, image: str) -> HostSpec:
+    """Return the host with a key of its own; raise BenchError where its address is taken."""
+    network = fleet.platform.environment.network
+    address, gateway = address_in(str(network.subnet)), str(network.gateway)
+    if address in {machine.address for machine in fleet.document.hosts.values()}:
+        raise BenchError(f"{address} belongs to a host of {fleet.platform.name}: no place for {NAME}")
+    return HostSpec(
+        lab=fleet.platform.name,
+        name=NAME,
+        address=address,
+        subnet=str(network.subnet),
+        gateway=gateway,
+        cache_url=f"http://{gateway}:{_cache_port(fleet)}",
+        image=image,
+        memory_mib=MEMORY_MIB,
+        cpus=1,
+        authorized_key=fleet.secret("ssh-operator")["public_key"],
+        host_key_private=generate(SecretSpec(name=f"host-key-{NAME}", kind="ssh-key")).value,
+    )
 
 
 def _ssh(key: Path, known_hosts: Path) -> tuple[str, ...]:

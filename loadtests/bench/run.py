@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rows of one run share: the platform, the counts, the page, and the reference host, each made once."""
+"""What the rows of one run share: platform, counts, the page and the reference host, each made once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much is measured: `rounds` pairs of loads of `seconds` s, `samples` takedowns, `quiet` s at rest."""
+    """How much: `rounds` pairs of loads of `seconds` s, `samples` takedowns, `quiet` s of rest."""
 
     rounds: int = 5
     seconds: int = 4

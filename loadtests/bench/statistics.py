@@ -36,7 +36,7 @@ def pair_ratios(measured: Sequence[float], reference: Sequence[float]) -> tuple[
 def nearest_rank(values: Sequence[float], share: float) -> float:
     """Return the smallest of `values` that at least `share` (0 < share <= 1) of them do not exceed.
 
-    The nearest-rank quantile: always a value that was really measured; p99 of up to 99 samples is the worst one.
+    The nearest-rank quantile is always a value that was measured; p99 of up to 99 samples is the worst one.
     """
     if not values:
         raise ValueError("a quantile needs values")
@@ -46,7 +46,7 @@ def nearest_rank(values: Sequence[float], share: float) -> float:
 
 
 def lower_bound(good: int, trials: int, confidence: float = 0.95) -> float:
-    """Return the one-sided lower bound of a success rate after `good` of `trials` (Clopper and Pearson, 1934).
+    """Return the one-sided lower bound of a success rate after `good` of `trials` (Clopper, Pearson 1934).
 
     With no failure it is (1 - confidence) ** (1 / trials): 0.942 after 50 of 50.
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reference of the uncached page: Debian's packages of WordPress, Apache and MariaDB as they come, OPcache on.
+"""Reference of the uncached page: Debian's WordPress, Apache and MariaDB as they come, OPcache on.
 
-Installed as the package's README describes (one virtual host, the helper script's database), with its default theme.
+Installed as the package's README describes (one virtual host, a database of its own), with the default theme.
 Nothing is tuned and nothing is taken away: MPM prefork with mod_php, MariaDB's and PHP's default settings.
 """
 
@@ -116,7 +116,7 @@ def serve(host: ReferenceHost, content: str) -> Stock:
     host.put("/etc/apache2/sites-available/bench.conf", VIRTUAL_HOST)
     host.run("install -d -m 0755 /srv/bench-opcache")
     host.put("/srv/bench-opcache/status.php", OPCACHE)
-    number = host.run(f'exec runuser -u www-data -- php -r "$1"', INSTALL % DOMAIN, stdin=content).strip()
+    number = host.run('exec runuser -u www-data -- php -r "$1"', INSTALL % DOMAIN, stdin=content).strip()
     if not number.isdigit():
         raise BenchError(f"stock WordPress was not installed: {number[-300:]}")
     host.run(SERVE)

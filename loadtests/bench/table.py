@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table a person reads: figure, measured, reference, ratio, reach, holds, and below it how it was measured."""
+"""The table a person reads, and below it how each figure was measured."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab's hosts use of the machine, from their control groups: the kernel's counts, not the guests' views."""
+"""What the lab's hosts use of the machine: the kernel's counts by control group, not the guests' views."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MIB = 1024 * 1024
-# The names of anonymous and of shared memory (tmpfs, OPcache, Varnish's log), in the split and the unified hierarchy.
+# Names of anonymous and of shared memory (tmpfs, OPcache, Varnish's log) in either kind of hierarchy.
 SPLIT_KEYS, UNIFIED_KEYS = ("total_rss", "total_shmem"), ("anon", "shmem")
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory of a group in MiB: its processes' own, and what they share; the page cache of files is neither."""
+    """Memory of a group in MiB: its processes' own, and shared; the page cache of files is neither."""
 
     anonymous_mib: float
     shared_mib: float

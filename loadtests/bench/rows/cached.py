@@ -42,7 +42,7 @@ def measure(run: Run) -> list[Measurement]:
 
 
 def _hits(run: Run, page: Endpoint) -> LoadResult:
-    """Load the page between two looks that must both be hits: a run over an expired object is not a cached one."""
+    """Load the page between two looks that must both be hits: else the run was not over a cached page."""
     look_until(page, run.trust, "hit")
     result = load(page, run.counts.seconds)
     after = look(page, run.trust)
@@ -58,7 +58,8 @@ def compared(
     measured, reference = [item.rate for item in ours], [item.rate for item in theirs]
     low, high = pair_ratios(measured, reference)
     spread = f"ratio of medians of {len(ours)} alternating pairs; single pairs {low:.2f} to {high:.2f}"
-    p99 = f"p99 {median(item.p99_ms for item in ours):.1f} ms, reference {median(item.p99_ms for item in theirs):.1f} ms"
+    slow, slow_reference = (median(item.p99_ms for item in side) for side in (ours, theirs))
+    p99 = f"p99 {slow:.1f} ms, reference {slow_reference:.1f} ms"
     return Measurement(
         figure,
         ratio_of_medians(measured, reference),

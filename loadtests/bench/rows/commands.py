@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands on a platform that needs nothing: `pulumi up`, `make converge`, `make up`, timed as a user meets them."""
+"""Commands on a platform that needs nothing: `pulumi up`, `make converge`, `make up`, as users run them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One more application host: a line in a copy of the inventory, `make up` there, until every edge sends it visitors."""
+"""One more application host: a line in a copy of the inventory and `make up` there, until it serves."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def measure(run: Run) -> list[Measurement]:
         add_host(copy / "inventories" / f"{run.lab}.yml", name, like, address)
         run.say(f"make up with one more application host, {name}")
         serving, whole = _up_until_serving(run, copy, name)
-    note = f"from the start of make up until {' and '.join(run.edges)} send {name} requests (its health check holds); "
+    note = f"from the start of make up until {' and '.join(run.edges)} send {name} requests; "
     note += f"make up as a whole {whole:.1f} s"
     return [Measurement("one-more-app", serving, f"{serving:.1f} s", notes=(note,))]
 

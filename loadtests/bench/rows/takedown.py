@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long an unpublished post is still answered by any edge: from the command's start until it is gone on each."""
+"""How long an edge still answers an unpublished post: from the command's start until it is gone on each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def measure(run: Run) -> list[Measurement]:
         _stays_gone(run, post.path, TITLE.format(number=run.counts.samples))
     p50, p99 = nearest_rank(times, 0.5), nearest_rank(times, 0.99)
     good = sum(seconds <= REACH_SECONDS for seconds in times)
-    bound = f"{good}/{len(times)} within {REACH_SECONDS:g} s, one-sided 95 % bound {lower_bound(good, len(times)):.3f}"
+    bound = f"{good}/{len(times)} within {REACH_SECONDS:g} s, "
+    bound += f"one-sided 95 % bound {lower_bound(good, len(times)):.3f}"
     note = f"p50 {p50:.2f} s, p99 {p99:.2f} s, worst {max(times):.2f} s, from the start of the wpctl command "
     note += f"(its own time included) until each of {len(run.edges)} edges had dropped the page; {bound}"
     rounded = [round(seconds, 3) for seconds in times]

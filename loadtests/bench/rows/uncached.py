@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 QUERY = "?bench=1"  # a parameter that the page cache does not know: it passes
 WARM_SECONDS = 2
-# wrk does not count the answers still under way at a run's end: up to one a connection, which is much of a short
-# run on the slower side and would flatter the ratio. Runs this many times longer make it small.
+# wrk does not count the answers still under way at a run's end: up to one a connection, which is much of a
+# short run on the slower side and would flatter the ratio. Runs this many times longer make it small.
 LONGER = 3
 ROLES = ("edge", "app", "database")
 
@@ -62,8 +62,9 @@ def measure(run: Run) -> list[Measurement]:
     ours, theirs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     size = len(look_until(page, run.trust, "pass").body)
     notes = (
-        f"same post; pages of {size} and {other.page_bytes} bytes (themes differ), {CONNECTIONS} connections, TLS 1.3",
-        f"CPU parity: the stock host may use all {cores} CPUs; ours ({', '.join(hosts)}) share the same {cores}",
+        f"same post; pages of {size} and {other.page_bytes} bytes (themes differ)",
+        f"{CONNECTIONS} connections, HTTP/1.1 keep-alive, TLS 1.3, identity encoding",
+        f"CPU parity: the stock host may use all {cores} CPUs; {', '.join(hosts)} share the same {cores}",
         f"requests per CPU second: {_per_cpu(ours):.1f}, stock {_per_cpu(theirs):.1f}",
         f"stock: {other.versions}; OPcache with {other.cached_scripts} scripts",
     )
@@ -83,7 +84,9 @@ def measure_workers(run: Run) -> list[Measurement]:
     if not found:
         raise BenchError("no PHP-FPM worker runs on any application host")
     own = sorted(worker.own_mib for worker in found)
-    note = f"largest of {len(found)} workers: resident set without shared memory (OPcache has a reserve of its own); "
+    note = (
+        f"largest of {len(found)} workers: resident set without shared memory (OPcache has its own reserve); "
+    )
     note += f"smallest {own[0]:.0f}, with shared memory {max(item.resident_mib for item in found):.0f} MiB; "
     note += f"infra/spec/sizing.py reckons with {PHP_WORKER_MIB}"
     return [Measurement("php-worker", own[-1], f"{own[-1]:.1f} MiB", notes=(note,), data={"own_mib": own})]
