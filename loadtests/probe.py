@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One open-loop probe with a ledger, for every test that speaks of lost, failed or doubled requests.
 
-Open loop: requests leave on a fixed timetable whether or not earlier ones were answered, so a stall of the server
-shows as missing answers and is not hidden by a client that waits.
+Open loop: requests leave on a fixed timetable whether or not earlier ones were answered, so a stall
+of the server shows as missing answers and is not hidden by a client that waits.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request: number, token, times in seconds since the probe's start, and what came back (0 = no answer)."""
+    """One request: number, token, seconds since the probe's start, and the status (0: no answer)."""
 
     number: int
     token: str
@@ -76,10 +76,12 @@ class Ledger:
         return tuple(attempt for attempt in self.attempts if not attempt.ok)
 
     def longest_silence(self) -> float:
-        """Return the longest time in seconds between two consecutive good answers, the start counting as one."""
+        """Return the longest time in seconds between two good answers, the start counting as one."""
         times = [0.0, *sorted(attempt.done for attempt in self.acknowledged)]
         end = max((attempt.done for attempt in self.attempts), default=0.0)
-        return max((later - earlier for earlier, later in zip(times, [*times[1:], end], strict=True)), default=0.0)
+        return max(
+            (later - earlier for earlier, later in zip(times, [*times[1:], end], strict=True)), default=0.0
+        )
 
     def latency_quantile(self, share: float) -> float:
         """Return the latency in seconds, from the due time, that `share` of good answers stayed within."""
@@ -116,7 +118,7 @@ def get(target: Target) -> Callable[[str], httpx.Request]:
 
 
 class Probe:
-    """Send requests at a fixed rate from a thread of its own while the block runs; stop and collect at its end.
+    """Send requests at a fixed rate, from a thread of its own, while the block runs.
 
     `rate` is in requests a second, `timeout` in seconds; each request opens a connection of its own unless
     `keep_alive` is set. The probe stops by itself after `most_seconds`.
@@ -146,7 +148,9 @@ class Probe:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop sending, wait for answers under way."""
         self._stop.set()
         self._thread.join(self.timeout + 30)
@@ -156,7 +160,9 @@ class Probe:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=keep)
         start = time.monotonic()
         pending: set[asyncio.Task[None]] = set()
-        async with httpx.AsyncClient(verify=self.target.context(), limits=limits, timeout=self.timeout) as client:
+        async with httpx.AsyncClient(
+            verify=self.target.context(), limits=limits, timeout=self.timeout
+        ) as client:
             number = 0
             while not self._stop.is_set() and time.monotonic() - start < self.most_seconds:
                 due = number / self.rate

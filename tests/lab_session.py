@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the layers that need a lab: one lab a session, named `test`, made from nothing and removed again.
+"""Fixtures of the layers that need a lab: one lab a session, made from nothing, removed again.
 
 PERENNIAL_TEST_ENV names another environment that is up already (it is then neither made nor removed);
 PERENNIAL_KEEP_LAB=1 leaves the lab `test` running for the next session.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,10 +19,10 @@ import testinfra
 from infra.inventory import Fleet, read_fleet
 from infra.spec import CHECKOUT, Host, Platform, load
 from loadtests.probe import Target
+from tests.traces import left_behind, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from testinfra.host import Host as RemoteHost
 
@@ -32,7 +33,13 @@ def make(target: str, *arguments: str, environment: str = ENVIRONMENT) -> subpro
     """Run one make target of ours as a user would; return the finished process with both outputs together."""
     command = [sys.executable, "-m", "infra.make", target, "--env", environment, *arguments]
     return subprocess.run(
-        command, cwd=CHECKOUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=1800
+        command,
+        cwd=CHECKOUT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=1800,
     )
 
 
@@ -44,8 +51,9 @@ def platform() -> Platform:
 
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
-    """Return the fleet of a lab that is up: the session makes it, and removes it at its end."""
+    """Return the fleet of a lab that is up: made, removed, and nothing left behind."""
     ours = ENVIRONMENT == "test"
+    before = snapshot()
     if ours:
         result = make("up", "--yes")
         assert result.returncode == 0, result.stdout[-8000:]
@@ -53,6 +61,7 @@ def fleet() -> Iterator[Fleet]:
     if ours and not os.environ.get("PERENNIAL_KEEP_LAB"):
         result = make("down", "--yes")
         assert result.returncode == 0, result.stdout[-8000:]
+        assert left_behind(before, snapshot()) == {}
 
 
 def remote(fleet: Fleet, name: str) -> RemoteHost:
@@ -61,7 +70,7 @@ def remote(fleet: Fleet, name: str) -> RemoteHost:
     control = "/tmp/perennial-ssh/test-%C"
     options = f"-o UserKnownHostsFile={fleet.known_hosts} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
     options += f" -o ControlMaster=auto -o ControlPersist=60 -o ControlPath={control}"
-    os.makedirs(os.path.dirname(control), mode=0o700, exist_ok=True)
+    Path(control).parent.mkdir(mode=0o700, exist_ok=True)
     return testinfra.get_host(
         f"ssh://{machine.user}@{machine.address}:{machine.port}",
         ssh_identity_file=str(fleet.key_file),
@@ -98,7 +107,7 @@ def site(fleet: Fleet, authority: Path) -> Target:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes `spec_host` or `host` on every host of the role that its module is marked with."""
+    """Run a test that takes `spec_host` or `host` on every host of its module's role."""
     layer = metafunc.definition.path.parent.name
     if layer not in {"host", "lab"} or not {"host", "spec_host"} & set(metafunc.fixturenames):
         return

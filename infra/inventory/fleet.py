@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fleet: which machines exist, how to reach them, and where their secrets are.
 
-A substrate exports a document `fleet/1` (names, addresses, pinned host keys, references to secrets, no values) and
+A substrate exports a document `fleet/1` (addresses, pinned host keys, references to secrets, no values) and
 the values as a secret output. The control host has both as root-only files instead of a Pulumi state.
 """
 
@@ -58,7 +58,7 @@ class FleetDocument(Frozen):
 
 @dataclass(frozen=True)
 class Fleet:
-    """A platform, the machines that carry it, and the means to reach them; secret values never show in its repr."""
+    """A platform, the machines that carry it, and the means to reach them; secrets never show in its repr."""
 
     platform: Platform
     document: FleetDocument
@@ -67,7 +67,7 @@ class Fleet:
     secret_values: dict[str, dict[str, str]] = field(repr=False)
 
     def secret(self, name: str) -> dict[str, str]:
-        """Return the fields of a secret (`value`, or `private_key` and `public_key`, or `certificate` and `key`)."""
+        """Return a secret (`value`; `private_key`, `public_key`; `certificate`, `key`)."""
         try:
             return self.secret_values[name]
         except KeyError as error:
@@ -89,7 +89,9 @@ def read_fleet(environment: str) -> Fleet:
     document, secrets = _from_files(environment) if on_control_host() else _from_pulumi(platform)
     missing = [name for name in platform.hosts if name not in document.hosts]
     if missing:
-        raise FleetError(f"not provisioned in {environment}: {', '.join(missing)}; next: make up ENV={environment}")
+        raise FleetError(
+            f"not provisioned in {environment}: {', '.join(missing)}; next: make up ENV={environment}"
+        )
     directory = CONTROL_DIRECTORY / "ssh" if on_control_host() else STATE_DIRECTORY / environment / "ssh"
     key = secrets["ssh-control" if on_control_host() else "ssh-operator"]["private_key"]
     key_file = _write_private(directory / "id_ed25519", key)

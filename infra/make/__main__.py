@@ -14,7 +14,7 @@ from rich.console import Console
 from infra.fleet.exits import PerennialError
 from infra.inventory import FleetError
 from infra.make import acts
-from infra.make.steps import StepFailed
+from infra.make.steps import StepFailedError
 from infra.spec import CHECKOUT, SpecError
 from infra.toolchain.errors import ToolchainError
 
@@ -44,7 +44,9 @@ def down(env: Env = "lab", yes: Yes = False) -> None:
 
 def _pytest(env: str, *arguments: str) -> int:
     command = [sys.executable, "-m", "pytest", *arguments]
-    return subprocess.run(command, cwd=CHECKOUT, env={**os.environ, "PERENNIAL_TEST_ENV": env}, check=False).returncode
+    return subprocess.run(
+        command, cwd=CHECKOUT, env={**os.environ, "PERENNIAL_TEST_ENV": env}, check=False
+    ).returncode
 
 
 @app.command()
@@ -74,7 +76,7 @@ def main() -> int:
         return stop.exit_code
     except KeyboardInterrupt:
         return _failed("interrupted; run the same command again, it continues", 130)
-    except StepFailed as error:
+    except StepFailedError as error:
         return _failed(str(error), 1)
     except (SpecError, FleetError) as error:
         return _failed(str(error), 64)

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from infra.fleet import health, journal, rolling
-from infra.inventory import read_fleet
+from infra.fleet import health, journal, lock, rolling
+from infra.fleet.remote import SshRunner
+from infra.inventory import FleetError, read_fleet
 from infra.inventory.fleet import STATE_DIRECTORY
 from infra.make import plan, provision, summary
 from infra.make.steps import Steps, ask
@@ -27,15 +29,27 @@ if TYPE_CHECKING:
 console = Console(stderr=True, highlight=False)
 
 
+@dataclass(frozen=True)
+class Acting:
+    """One act under way: its platform, its steps, the lock it holds and its record in the journal."""
+
+    platform: Platform
+    steps: Steps
+    held: HeldLock
+    record: journal.Act
+
+
 @contextmanager
-def _acting(platform: Platform, command: str) -> Iterator[tuple[Steps, HeldLock]]:
+def _acting(platform: Platform, command: str) -> Iterator[Acting]:
     """Hold the environment for one act that is written to its journal."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     steps = Steps(STATE_DIRECTORY / platform.name / "logs" / f"{stamp}-{command}.log", console)
-    with environment_lock(platform.name, f"make {command}") as held:
-        hosts = tuple(platform.hosts)
-        with journal.act(platform.name, f"make {command}", reason=f"make {command}", hosts=hosts):
-            yield steps, held
+    title = f"make {command}"
+    with (
+        environment_lock(platform.name, title) as held,
+        journal.act(platform.name, title, reason=title, hosts=platform.hosts) as record,
+    ):
+        yield Acting(platform, steps, held, record)
 
 
 def _told(title: str, lines: list[str], *, yes: bool) -> bool:
@@ -51,9 +65,9 @@ def up(environment: str, *, yes: bool) -> int:
     if not _told(f"make up will do this for {environment}:", plan.up_plan(platform), yes=yes):
         return 4
     begin = time.monotonic()
-    with _acting(platform, "up") as (steps, held):
-        provision.provision(steps, platform, held)
-        _configure(steps, platform)
+    with _acting(platform, "up") as acting:
+        provision.provision(acting.steps, platform, acting.held)
+        _configure(acting)
     fleet = read_fleet(environment)
     authority = summary.write_authority(fleet, STATE_DIRECTORY / environment)
     for line in summary.up_summary(fleet, authority, time.monotonic() - begin):
@@ -64,29 +78,49 @@ def up(environment: str, *, yes: bool) -> int:
 def converge(environment: str, arguments: tuple[str, ...]) -> int:
     """Configure the hosts of an environment that is up; `arguments` go to ansible-playbook as they are."""
     platform = load(environment)
-    with _acting(platform, "converge") as (steps, _):
-        _configure(steps, platform, *arguments)
+    with _acting(platform, "converge") as acting:
+        _configure(acting, *arguments)
     return 0
 
 
-def _configure(steps: Steps, platform: Platform, *arguments: str) -> None:
-    """Run the playbook, then restart what it could only mark, one pool member at a time, then wait for health."""
-    provision.configure(steps, platform, *arguments)
-    fleet = read_fleet(platform.name)
-    with steps.timed("restarts that the roles asked for (rolling)"):
-        rolling.restart_needed(fleet, dry_run=False)
-    with steps.timed("health of every host"):
-        health.wait_all(fleet)
+def _configure(acting: Acting, *arguments: str) -> None:
+    """Run the playbook, then the restarts that it marked (one pool member at a time), then wait for health.
+
+    Nobody else changes the fleet meanwhile: its lock lies on the fleet itself.
+    """
+    steps, record = acting.steps, acting.record
+    fleet = read_fleet(acting.platform.name)
+    record.attach(fleet)
+    with lock.held(fleet, record.reason) as fleet_lock:
+        changed = provision.configure(steps, acting.platform, *arguments)
+        record.change(*[host for host, count in changed.items() if count])
+        with steps.timed("restarts that the roles asked for (rolling)"):
+            reports = rolling.restart_needed(fleet, dry_run=False, lock=fleet_lock, changed=record.change)
+        for host, why in [pair for report in reports for pair in report.left.items()]:
+            steps.console.print(f"    [yellow]![/yellow] {host} still needs a restart: {why}")
+        with steps.timed("health of every host"):
+            health.wait_all(fleet)
 
 
 def down(environment: str, *, yes: bool) -> int:
     """Take a disposable environment away without a trace; return the exit code."""
     platform = load(environment)
     if not platform.environment.disposable:
-        console.print(f"{environment} is not disposable: make down is refused (inventories/{environment}.yml)")
+        console.print(
+            f"{environment} is not disposable: make down is refused (inventories/{environment}.yml)"
+        )
         return 4
     if not _told(f"make down will do this for {environment}:", plan.down_plan(platform), yes=yes):
         return 4
-    with _acting(platform, "down") as (steps, held):
-        provision.unprovision(steps, platform, held)
+    with _acting(platform, "down") as acting:
+        _close_connections(environment)
+        provision.unprovision(acting.steps, platform, acting.held)
     return 0
+
+
+def _close_connections(environment: str) -> None:
+    """End the shared SSH connections to hosts that are about to go, where any are known."""
+    try:
+        SshRunner(read_fleet(environment)).close()
+    except FleetError:
+        return

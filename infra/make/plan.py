@@ -25,11 +25,12 @@ def up_plan(platform: Platform) -> list[str]:
     hosts = len(platform.hosts)
     data = sum({v.name: v.size_gib for h in platform.hosts.values() for v in h.volumes}.values())
     return [
-        f"bridge pl-{name} with {network.gateway} and subnet {network.subnet}; nftables table perennial_{name}",
+        f"bridge pl-{name} with subnet {network.subnet}; nftables table perennial_{name}",
         f"{hosts} systemd hosts in cgroups of their own: {', '.join(platform.hosts)}",
-        f"images, volumes and mounts in /var/lib/perennial, about {DISK_BASE_GIB + hosts * DISK_PER_HOST_GIB:.0f} GiB"
-        f" ({data} GiB of data volumes at most, grown as they fill)",
-        f"about {hosts * MEMORY_PER_HOST_MIB / 1024:.0f} GiB of memory; package cache on port 3143, in /var/cache/perennial",
+        f"images and mounts in /var/lib/perennial: {DISK_BASE_GIB + hosts * DISK_PER_HOST_GIB:.0f} GiB",
+        f"data volumes there: {data} GiB at most, grown as they fill",
+        f"about {hosts * MEMORY_PER_HOST_MIB / 1024:.0f} GiB of memory",
+        "package cache on port 3143, in /var/cache/perennial",
         f"about {MINUTES_WARM} minutes, {MINUTES_COLD} where nothing is cached",
         f"to undo: make down{'' if name == 'lab' else f' ENV={name}'}",
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Provisioning and configuring as steps: `pulumi up | destroy` on an environment's stack, then the playbook."""
+"""Provisioning and configuring as steps: `pulumi up | destroy` on a stack, then the playbook."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def provision(steps: Steps, platform: Platform, held: HeldLock) -> None:
     command, variables = _pulumi(platform, "up", "--yes", "--skip-preview", "--refresh")
     name = platform.name
     hint = f"make up ENV={name}; perennial doctor names what is wrong with this machine"
-    lines = steps.run("machines (pulumi up)", command, cwd=project(platform), hint=hint, environment=variables)
+    lines = steps.run(
+        "machines (pulumi up)", command, cwd=project(platform), hint=hint, environment=variables
+    )
     for line in _resource_counts(lines):
         steps.console.print(f"    [dim]{line}[/dim]")
 
@@ -56,12 +58,18 @@ def unprovision(steps: Steps, platform: Platform, held: HeldLock) -> None:
         steps.console.print(f"  [yellow]![/yellow] {line}")
     hint = f"make down ENV={platform.name}"
     command, variables = _pulumi(platform, "destroy", "--yes", "--skip-preview", "--remove")
-    steps.run("machines gone (pulumi destroy)", command, cwd=project(platform), hint=hint, environment=variables)
+    steps.run(
+        "machines gone (pulumi destroy)", command, cwd=project(platform), hint=hint, environment=variables
+    )
 
 
 def configure(steps: Steps, platform: Platform, *arguments: str) -> dict[str, int]:
     """Run the playbook on the environment; return how many tasks changed each host."""
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", f"inventories/{platform.name}.yml"]
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        "-i",
+        f"inventories/{platform.name}.yml",
+    ]
     command += ["site.yml", *arguments]
     hint = f"make converge ENV={platform.name}"
     lines = steps.run("configuration (ansible-playbook site.yml)", command, cwd=CHECKOUT, hint=hint)

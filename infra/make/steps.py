@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long steps as programs: one line of progress each, the whole output in a log file, its end shown on failure."""
+"""Long steps as programs: one line of progress each, everything in a log file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTERESTING = re.compile(r"^(TASK \[|PLAY \[|\s[+~-] |\s*lab:index:|changed: \[|
 SHOWN_ON_FAILURE = 40
 
 
-class StepFailed(Exception):
+class StepFailedError(Exception):
     """A step ended badly; the message names the step, the log and the next command."""
 
     def __init__(self, title: str, code: int, log: Path, hint: str) -> None:
@@ -33,7 +33,7 @@ class StepFailed(Exception):
 
 @dataclass
 class Steps:
-    """Run programs one after another, with times; `console` is where progress goes, `log` where everything goes."""
+    """Run programs one after another, timed; progress goes to `console`, everything to `log`."""
 
     log: Path
     console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
@@ -58,7 +58,7 @@ class Steps:
         environment: Mapping[str, str] | None = None,
         accept: tuple[int, ...] = (0,),
     ) -> list[str]:
-        """Run `command`, return its output lines; raise StepFailed with the last lines shown where it ends badly."""
+        """Run `command`, return its output lines; raise StepFailedError where it ends badly."""
         begin = time.monotonic()
         lines: list[str] = []
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ class Steps:
         self.seconds[title] = time.monotonic() - begin
         if code not in accept:
             self._show_failure(title, lines)
-            raise StepFailed(title, code, self.log, hint)
+            raise StepFailedError(title, code, self.log, hint)
         self.console.print(f"  [green]✓[/green] {title} [dim]{self.seconds[title]:.1f} s[/dim]")
         return lines
 
@@ -92,7 +92,7 @@ def _short(line: str) -> str:
 def _process(
     command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start a program; an interrupt reaches it through the terminal's group, and it is waited for before leaving."""
+    """Start a program; whatever happens, it is ended and waited for before leaving."""
     process = subprocess.Popen(
         command,
         cwd=cwd,
@@ -115,7 +115,7 @@ def _process(
 
 
 def ask(question: str, *, yes: bool) -> bool:
-    """Return whether to go on: asked on a terminal, taken as yes with `--yes` or where nobody can be asked."""
+    """Return whether to go on: asked on a terminal only, and not with `--yes`."""
     if yes or not sys.stdin.isatty():
         return True
     return Console(stderr=True).input(f"{question} [Y/n] ").strip().lower() in {"", "y", "yes"}

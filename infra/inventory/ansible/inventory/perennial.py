@@ -17,7 +17,7 @@ DOCUMENTATION = """
 name: perennial
 short_description: hosts, groups and variables of a Perennial environment
 description:
-  - Reads inventories/<environment>.yml through infra.spec and the substrate's fleet document through infra.inventory.
+  - Reads inventories/<environment>.yml and the substrate's fleet document.
   - Groups are the roles; C(disabled) holds hosts that automation leaves alone.
 options:
   plugin:
@@ -38,7 +38,7 @@ class InventoryModule(BaseInventoryPlugin):
         return file.suffix == ".yml" and (file.parent / "platform").is_dir()
 
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
-        """Fill the inventory; bad descriptions and unknown machines are parser errors with the next command."""
+        """Fill the inventory; bad descriptions and unknown machines are parser errors."""
         super().parse(inventory, loader, path, cache)
         try:
             fleet = read_fleet(Path(path).stem)

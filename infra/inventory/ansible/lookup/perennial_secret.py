@@ -35,7 +35,9 @@ class LookupModule(LookupBase):
             if name not in perennial["secrets"] and not self.get_option("as_controller"):
                 raise AnsibleLookupError(f"secret {name!r} is not for host {perennial['host']['name']!r}")
             try:
-                values.append(read_fleet(perennial["environment"]["name"]).secret(name)[self.get_option("field")])
+                values.append(
+                    read_fleet(perennial["environment"]["name"]).secret(name)[self.get_option("field")]
+                )
             except FleetError as error:
                 raise AnsibleLookupError(str(error)) from error
         return values

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a lab leaves on the machine: everything that `make down` must take away again."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import psutil
+
+STATE, RUN = Path("/var/lib/perennial"), Path("/run")
+
+
+def _lines(*command: str) -> list[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def _files() -> set[str]:
+    """Return files and folders of ours outside the package cache, which is kept on purpose."""
+    roots = [STATE, *RUN.glob("perennial*")]
+    return {str(path) for root in roots if root.exists() for path in root.rglob("*")}
+
+
+def _cgroups() -> set[str]:
+    return {str(path) for path in Path("/sys/fs/cgroup").rglob("*perennial*") if path.is_dir()}
+
+
+def _processes() -> set[str]:
+    found = set()
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if any("systemd-nspawn" in word or "apt-cacher-ng" in word for word in words):
+            found.add(f"{process.pid} {' '.join(words)[:120]}")
+    return found
+
+
+def snapshot() -> dict[str, set[str]]:
+    """Return processes, mounts, links, addresses, firewall tables, loop devices, cgroups and files."""
+    links = json.loads("".join(_lines("ip", "-json", "address")))
+    loops = json.loads("".join(_lines("losetup", "--json", "--list")) or '{"loopdevices": []}')
+    return {
+        "processes": _processes(),
+        "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines()},
+        "links": {link["ifname"] for link in links},
+        "addresses": {f"{link['ifname']} {a['local']}" for link in links for a in link.get("addr_info", [])},
+        "firewall": set(_lines("nft", "list", "tables")),
+        "loop devices": {f"{d['name']} {d['back-file']}" for d in loops["loopdevices"]},
+        "control groups": _cgroups(),
+        "files": _files(),
+        "routes": {re.sub(r"\s+", " ", line).strip() for line in _lines("ip", "route")},
+    }
+
+
+def left_behind(before: dict[str, set[str]], after: dict[str, set[str]]) -> dict[str, list[str]]:
+    """Return what is there after and was not before, by kind; empty when nothing is left."""
+    return {kind: sorted(after[kind] - before[kind]) for kind in before if after[kind] - before[kind]}
