@@ -24,15 +24,14 @@ MUTATIONS = {
     "private is stored": (r"\(\?:private\|no-store\|no-cache\)", "private-not", "private"),
     "an answer without keys is stored": (r"(nobody could ban it, so it is not stored\.\n\s*)call hit_for_miss;", r"\1", "no-keys"),
     "Authorization is overlooked": (r"req\.http\.Authorization \|\| ", "", "authorization"),
-    "any Host is answered": (r"return \(synth\(421", "set req.http.X = (\"(synth(421", "host"),
+    "any Host is answered": (r'return \(synth\(421, "Misdirected Request"\)\);', "", "host"),
     "a sick agent is overlooked": (r"!std\.healthy\(agent\)", "false", "agent-sick"),
     "made-up parameters are looked up": (r'(std\.querysort\(req\.url\);\s*\} else \{\s*)set [^;]*;', r"\1", "query-variants"),
-    "errors are stored": (r"set beresp\.ttl = 0s;", "set beresp.ttl = 10s;", "errors"),
+    "errors are stored": (r"beresp\.status >= 500", "beresp.status >= 900", "errors"),
     "stale is served for speed": (r"set req\.grace = 0s;", "set req.grace = 60s;", "no-stale-while-healthy"),
     "stale is never served": (r"return \(restart\);", "", "stale-on-error"),
     "keys leave the edge": (r"unset resp\.http\.X-Keys;", "", "hit"),
 }
-MUTATIONS["any Host is answered"] = (r'return \(synth\(421, "Misdirected Request"\)\);', "", "host")
 
 
 def run_cases(tools: Tools, folder: Path, vcl: str, names: list[str]) -> tuple[int, str]:

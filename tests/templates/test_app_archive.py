@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Archives of sites.yml: verified by their hash before they are unpacked, mended when a file is gone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.spec import CHECKOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PLUGIN = "<?php\n/* Plugin Name: Tiny */\n"
+PLAY = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars: {ansible_python_interpreter: /usr/bin/python3}
+  tasks:
+    - ansible.builtin.include_role: {name: app, tasks_from: archive.yml, rolespec_validate: false}
+"""
+
+
+@pytest.fixture(name="unpack")
+def fixture_unpack(tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """Return a function that runs the role's archive tasks on this machine, into a folder of the test."""
+    (tmp_path / "plugins").mkdir()
+    with zipfile.ZipFile(tmp_path / "plugins/tiny.zip", "w") as archive:
+        archive.writestr("tiny/tiny.php", PLUGIN)
+    (tmp_path / "play.yml").write_text(PLAY)
+    (tmp_path / "ansible.cfg").write_text("[defaults]\n")
+
+    def unpack(*options: str, sha256: str | None = None) -> tuple[int, str]:
+        digest = sha256 or hashlib.sha256((tmp_path / "plugins/tiny.zip").read_bytes()).hexdigest()
+        origin = {
+            "source": "archive",
+            "name": "tiny",
+            "version": "1.0",
+            "archive": "plugins/tiny.zip",
+            "sha256": digest,
+        }
+        known: dict[str, Any] = {
+            "perennial": {"sites": [], "packages": {"app": []}},
+            "app_archive": origin,
+            "app_archive_dir": str(tmp_path),
+            "app_archive_root": str(tmp_path / "archives"),
+            "app_archive_path": str(tmp_path / "archives" / "tiny-1.0"),
+        }
+        play = str(Path(sys.executable).with_name("ansible-playbook"))
+        settings = {
+            "ANSIBLE_ROLES_PATH": str(CHECKOUT / "roles"),
+            "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+            "ANSIBLE_STDOUT_CALLBACK": "default",
+        }
+        sudo = [] if os.geteuid() == 0 else ["sudo", "-n", "-E"]
+        command = [
+            *sudo,
+            play,
+            "-i",
+            "localhost,",
+            "-e",
+            json.dumps(known),
+            *options,
+            str(tmp_path / "play.yml"),
+        ]
+        result = subprocess.run(
+            command, env=os.environ | settings, capture_output=True, text=True, check=False, timeout=120
+        )
+        return result.returncode, result.stdout + result.stderr
+
+    return unpack
+
+
+def test_an_archive_is_unpacked_once_and_mended(
+    unpack: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    """The second run changes nothing; a file that somebody deleted comes back, which is a change."""
+    file = tmp_path / "archives/tiny-1.0/tiny/tiny.php"
+    assert unpack()[0] == 0
+    assert file.read_text() == PLUGIN
+    code, text = unpack()
+    assert (code, "changed=0" in text) == (0, True), text
+    file.unlink()
+    code, text = unpack()
+    assert (code, "changed=1" in text) == (0, True), text
+    assert file.read_text() == PLUGIN
+
+
+def test_another_archive_under_the_same_name_is_refused(
+    unpack: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    """What sites.yml does not name by its hash is never unpacked, not even beside."""
+    code, text = unpack(sha256="0" * 64)
+    assert code != 0
+    assert "sites.yml wants sha256 " + "0" * 64 in " ".join(text.split())
+    assert not (tmp_path / "archives").exists()
+
+
+def test_a_missing_archive_is_named(unpack: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    """The message says which file, and where it was looked for."""
+    (tmp_path / "plugins/tiny.zip").rename(tmp_path / "plugins/other.zip")
+    code, text = unpack(sha256="0" * 64)
+    assert code != 0
+    assert "no file" in text
