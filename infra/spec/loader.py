@@ -93,7 +93,8 @@ def _parse_sections(source: Source, sections: Mapping[str, type[BaseModel]]) -> 
         raise SpecError(problems)
     parsed = {}
     for key, kind in sections.items():
-        shape: Any = list[kind] if key == "flows" else dict[_name_of(key), kind]  # type: ignore[misc, valid-type]
+        entry: Any = kind
+        shape: Any = list[entry] if key == "flows" else dict[_name_of(key), entry]  # type: ignore[misc]
         parsed[key] = _parse(source, (key,), source.data[key], TypeAdapter(shape))
     return parsed
 

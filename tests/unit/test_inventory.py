@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The one reader of the fleet: bad documents are named, secrets stay apart, Ansible sees the description."""
 
 from __future__ import annotations

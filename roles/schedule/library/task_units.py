@@ -26,19 +26,6 @@ options:
   environment: {description: name of the environment, type: str, required: true}
   host: {description: name of the host, type: str, required: true}
   writes: {description: user to paths that its tasks may write to, type: dict, default: {}}
-author: [Perennial]
-"""
-
-EXAMPLES = """
-- name: Keep the timers of the scheduled tasks
-  task_units:
-    tasks: "{{ perennial.tasks }}"
-    environment: "{{ perennial.environment.name }}"
-    host: "{{ perennial.host.name }}"
-"""
-
-RETURN = """
-changes: {description: what differed, type: list, elements: str, returned: always}
 """
 
 HEADER = "# Made by role schedule from inventories/platform/schedule.yml; edit that, then: make converge\n"
@@ -145,9 +132,8 @@ def timer(task: dict[str, Any]) -> str:
 
 def description(task: dict[str, Any], environment: str, host: str) -> str:
     """Return what the runner reads about a task."""
-    known = {key: task[key] for key in RUNNER_KEYS}
     places = {"state_directory": f"{STATE}/{task['unit']}", "reports_directory": f"{REPORTS}/{task['id']}"}
-    made = known | places | {"environment": environment, "host": host}
+    made = {key: task[key] for key in RUNNER_KEYS} | places | {"environment": environment, "host": host}
     return json.dumps(made, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
@@ -201,25 +187,25 @@ def same_file(path: Path, text: str) -> bool:
 
 
 def stopped(timers: list[str]) -> list[str]:
-    """Return the timers that are not running."""
-    if not timers:
-        return []
-    result = subprocess.run(["systemctl", "is-active", *timers], capture_output=True, text=True, check=False)
+    """Return the timers that are not running; systemctl answers for none with an error, and no lines."""
+    result = subprocess.run(
+        ["systemctl", "is-active", "--", *timers], capture_output=True, text=True, check=False
+    )
     return [name for name, state in zip(timers, result.stdout.split(), strict=False) if state != "active"]
 
 
-def systemctl(module: AnsibleModule, *arguments: str) -> None:
-    """Run systemctl; a failure ends the module with systemd's words."""
-    code, _, errors = module.run_command(["systemctl", *arguments])
+def run(module: AnsibleModule, *command: str) -> None:
+    """Run a command; a failure ends the module with the command's words."""
+    code, _, errors = module.run_command(list(command))
     if code != 0:
-        module.fail_json(msg=f"systemctl {' '.join(arguments)}: {errors.strip()}")
+        module.fail_json(msg=f"{' '.join(command)}: {errors.strip()}")
 
 
 def apply(module: AnsibleModule, want: Wanted, changed: list[Path], strays: list[Path]) -> None:
     """Bring the host to `want`: strays go, files and links come, metrics exist from the start."""
     gone = [path.name for path in strays if path.parent == UNITS]
     if gone:
-        systemctl(module, "stop", *sorted(gone, key=lambda name: not name.endswith(".timer")))
+        run(module, "systemctl", "stop", *sorted(gone, key=lambda name: not name.endswith(".timer")))
     for path in strays:
         path.unlink()
     for path in changed:
@@ -228,13 +214,9 @@ def apply(module: AnsibleModule, want: Wanted, changed: list[Path], strays: list
         elif path in want.links:
             put_link(path, want.links[path])
     if any(UNITS in path.parents for path in [*changed, *strays]):
-        systemctl(module, "daemon-reload")
+        run(module, "systemctl", "daemon-reload")
     for unit in sorted({unit_of(path) for path in changed}):
-        code, _, errors = module.run_command(
-            ["/usr/bin/python3", "-sE", RUNNER, "--task", f"{TASKS}/{unit}.json", "--register"]
-        )
-        if code != 0:
-            module.fail_json(msg=f"cannot register {unit}: {errors.strip()}")
+        run(module, "/usr/bin/python3", "-sE", RUNNER, "--task", f"{TASKS}/{unit}.json", "--register")
 
 
 def unit_of(path: Path) -> str:
@@ -276,8 +258,7 @@ def diff(want: Wanted, changed: list[Path], strays: list[Path]) -> list[dict[str
 
 def missing_users(tasks: list[dict[str, Any]]) -> list[str]:
     """Return the users that tasks run as and that this host does not have."""
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return sorted({task["user"] for task in tasks} - known)
+    return sorted({task["user"] for task in tasks} - {entry.pw_name for entry in pwd.getpwall()})
 
 
 def main() -> None:
@@ -306,7 +287,7 @@ def main() -> None:
     idle = stopped([f"{task['unit']}.timer" for task in tasks])
     restarted = [path.name for path in changed if path.suffix == ".timer" and path.parent == UNITS]
     if (idle or restarted) and not module.check_mode:
-        systemctl(module, "restart", *sorted({*idle, *restarted}))
+        run(module, "systemctl", "restart", *sorted({*idle, *restarted}))
     changes = [
         *map(str, changed),
         *(f"{path} removed" for path in strays),
