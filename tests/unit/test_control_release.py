@@ -59,8 +59,11 @@ def fixture_installed(module: Any, action: Any, tmp_path: Path) -> tuple[Path, d
     """Return the directory of an installed release and its manifest."""
     manifest = action.manifest_of(archive())
     directory = tmp_path / "release"
-    with tarfile.open(fileobj=io.BytesIO(archive())) as files:
-        files.extractall(directory, filter="data")
+    (directory / "infra").mkdir(parents=True)
+    for name, mode in (("README.md", 0o644), ("infra/run.py", 0o755)):
+        (directory / name).write_text(name)
+        (directory / name).chmod(mode)
+    (directory / "latest").symlink_to("README.md")
     (directory / module.MANIFEST).write_text(json.dumps(manifest))
     (directory / module.RELEASE).write_text("{}")
     return directory, manifest
