@@ -123,20 +123,20 @@ def _interrupted(number: int, _frame: FrameType | None) -> None:
 
 def command() -> int:
     """Run the command; every expected failure is one clear line and its exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
     try:
         code = app(standalone_mode=False)  # gives the code of a typer.Exit back instead of raising it
     except TyperException as error:
         return _failed(f"{error.format_message()}; next: python -m loadtests.bench --help", Exit.USAGE)
     except KeyboardInterrupt:
-        return _failed("interrupted; what the bench had made is removed", Exit.INTERRUPTED)
+        code = Exit.INTERRUPTED
     except (SpecError, FleetError) as error:
         return _failed(str(error), Exit.USAGE)
     except PerennialError as error:
         return _failed(str(error), error.code)
     except LabError as error:
         return _failed(str(error), Exit.FAILED)
+    if code == Exit.INTERRUPTED:
+        return _failed("interrupted; what the bench had made is removed", Exit.INTERRUPTED)
     return int(code) if isinstance(code, int) else Exit.DONE
 
 
@@ -146,4 +146,6 @@ def _failed(message: str, code: Exit) -> int:
 
 
 if __name__ == "__main__":
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupted)
     sys.exit(command())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.fleet.exits import Exit, PerennialError
+from infra.fleet.exits import Exit, Interrupted, PerennialError
 from infra.spec import load as load_platform
 from loadtests.bench import __main__ as cli
 from loadtests.bench import load
@@ -247,3 +247,17 @@ def test_the_exit_code_tells_whether_every_figure_reaches_its_goal(
     monkeypatch.setattr(cli, "bench", lambda *_: lines)
     monkeypatch.setattr(sys, "argv", ["bench", "foundation", "--row", "cached-page", "--trial"])
     assert cli.command() == code
+
+
+def test_an_interrupt_is_told_and_keeps_its_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """130, and the word that nothing is left behind; the command line's library answers interrupts itself."""
+
+    def interrupted(*_: object) -> None:
+        raise Interrupted("signal 15")
+
+    monkeypatch.setattr(cli, "bench", interrupted)
+    monkeypatch.setattr(sys, "argv", ["bench", "foundation", "--row", "rest", "--trial"])
+    assert cli.command() == 130
+    assert "interrupted" in capsys.readouterr().err
