@@ -14,7 +14,7 @@ JUNK = {"__pycache__", ".DS_Store"}
 
 
 def read_tree(source: Path, dest: str) -> dict[str, str]:
-    """Return the files under `source`, or the one file it is: path below the root on the host, to content (base64)."""
+    """Return path below the root on the host → content (base64) of `source`, a folder or a file."""
     if source.is_file():
         return {dest: base64.b64encode(source.read_bytes()).decode()}
     found = sorted(path for path in source.rglob("*") if path.is_file() and not JUNK & set(path.parts))

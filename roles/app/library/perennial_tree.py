@@ -17,7 +17,8 @@ DOCUMENTATION = """
 module: perennial_tree
 short_description: folders hold exactly the given files and links
 description:
-  - Every first-level entry of C(root) that files or links name is managed whole. What else lies in it is removed.
+  - Every first-level entry of C(root) that files or links name is managed whole.
+  - What else lies in it is removed.
   - Folders are 0755, files 0644, all owned by root.
 options:
   root: {description: absolute path, type: path, required: true}

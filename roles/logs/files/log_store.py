@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Housekeeping of the central log store: compress old days, remove days past their retention, write metrics.
 
-The store is `<folder>/<host>/<YYYY-MM-DD>.log`, one file a host and UTC day, `.log.zst` once compressed. A day
-that is younger than the retention is never removed, however full the volume is: the metric says so, and a person
-decides.
+The store is `<folder>/<host>/<YYYY-MM-DD>.log`, one file a host and UTC day, `.log.zst` once compressed.
+A day that is younger than the retention is never removed, however full the volume is: the metric says so,
+and a person decides.
 
 Exit codes: 0 done, 1 failed, 9 less free space than asked for, 64 usage.
 """

@@ -22,7 +22,7 @@ options:
 
 
 def groups_of(folder: Path) -> list[dict[str, Any]]:
-    """Return the groups under `folder`; raise AnsibleLookupError where Prometheus would get less than was meant."""
+    """Return the groups under `folder`; raise AnsibleLookupError for what Prometheus would leave out."""
     groups: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.rglob("*.rules.yml")):
         found = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("groups", [])
@@ -42,4 +42,5 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         """Return the groups of the folders in `terms`."""
+        self.set_options(var_options=variables, direct=kwargs)
         return [group for folder in terms for group in groups_of(Path(folder))]
