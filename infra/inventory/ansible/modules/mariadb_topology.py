@@ -26,7 +26,8 @@ options:
   phase: {description: what to do, type: str, default: read, choices: [read, writer, replica]}
   name: {description: this server's name in nodes, type: str}
   nodes: {description: name to state of every server of the description; none where it could not be read, type: dict}
-  source: {description: 'host, port, user, password, authority to replicate with', type: dict}
+  source: {description: 'host, port, user and file of the authority to replicate with', type: dict}
+  password: {description: of the replication account, type: str}
   socket: {description: Unix socket, type: path, default: /run/mysqld/mysqld.sock}
   wait_seconds: {description: how long a replica may take to connect, type: int, default: 60}
 """
@@ -238,7 +239,7 @@ def write(module: AnsibleModule, server: Server, writer: str) -> bool:
 
 def replicate(module: AnsibleModule, server: Server, writer: str) -> bool:
     """Make this server follow the writer; return whether something changed."""
-    source = module.params["source"]
+    source = {**module.params["source"], "password": module.params["password"]}
     own = server.state()
     replica = own["replica"] or {"Slave_IO_Running": "No", "Slave_SQL_Running": "No"}
     right = follows(own["replica"], source) and own["read_only"]
@@ -282,13 +283,14 @@ def main() -> None:
             "phase": {"type": "str", "default": "read", "choices": ["read", "writer", "replica"]},
             "name": {"type": "str"},
             "nodes": {"type": "dict"},
-            "source": {"type": "dict", "no_log": True},
+            "source": {"type": "dict"},
+            "password": {"type": "str", "no_log": True},
             "socket": {"type": "path", "default": "/run/mysqld/mysqld.sock"},
             "wait_seconds": {"type": "int", "default": 60},
         },
         required_if=[
             ("phase", "writer", ("name", "nodes")),
-            ("phase", "replica", ("name", "nodes", "source")),
+            ("phase", "replica", ("name", "nodes", "source", "password")),
         ],
         supports_check_mode=True,
     )
