@@ -32,11 +32,11 @@ def _pulumi(platform: Platform, *arguments: str) -> tuple[list[str], dict[str, s
 def provision(steps: Steps, platform: Platform, held: HeldLock) -> None:
     """Bring the machines to what the description says, repairing what an interrupted run left.
 
-    Hosts that died since the last run are found by the refresh and made again.
+    Every lab resource is read before it is compared, so hosts that died since the last run are made again.
     """
     for line in recover_stack(held, project(platform)).lines():
         steps.console.print(f"  [yellow]![/yellow] {line}")
-    command, variables = _pulumi(platform, "up", "--yes", "--skip-preview", "--refresh")
+    command, variables = _pulumi(platform, "up", "--yes", "--skip-preview")
     name = platform.name
     hint = f"make up ENV={name}; perennial doctor names what is wrong with this machine"
     lines = steps.run(
