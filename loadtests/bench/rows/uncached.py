@@ -41,11 +41,11 @@ def _serving(run: Run) -> tuple[str, ...]:
     return tuple(host.name for host in hosts if set(ROLES) & set(host.roles) and not host.disabled)
 
 
-def _side(run: Run, page: Endpoint, hosts: tuple[str, ...]) -> tuple[LoadResult, float]:
-    """Load a page; return the result and the CPU seconds that `hosts` used for it."""
-    before = cpu_seconds(run.lab, hosts)
+def _side(run: Run, page: Endpoint, hosts: tuple[str, ...]) -> tuple[LoadResult, dict[str, float]]:
+    """Load a page; return the result and the CPU seconds that each of `hosts` used meanwhile."""
+    before = {host: cpu_seconds(run.lab, [host]) for host in hosts}
     result = load(page, LONGER * run.counts.seconds)
-    return result, cpu_seconds(run.lab, hosts) - before
+    return result, {host: cpu_seconds(run.lab, [host]) - before[host] for host in hosts}
 
 
 def measure(run: Run) -> list[Measurement]:
@@ -65,15 +65,18 @@ def measure(run: Run) -> list[Measurement]:
         f"same post; pages of {size} and {other.page_bytes} bytes (themes differ)",
         f"{CONNECTIONS} connections, HTTP/1.1 keep-alive, TLS 1.3, identity encoding",
         f"CPU parity: the stock host may use all {cores} CPUs; {', '.join(hosts)} share the same {cores}",
-        f"requests per CPU second: {_per_cpu(ours):.1f}, stock {_per_cpu(theirs):.1f}",
+        f"answers per CPU second: {_per_cpu(ours)}; stock {_per_cpu(theirs)}",
         f"stock: {other.versions}; OPcache with {other.cached_scripts} scripts",
     )
     return [compared("uncached-page", [item[0] for item in ours], [item[0] for item in theirs], notes)]
 
 
-def _per_cpu(side: list[tuple[LoadResult, float]]) -> float:
-    used = sum(seconds for _, seconds in side)
-    return sum(result.requests for result, _ in side) / used if used > 0 else 0.0
+def _per_cpu(side: list[tuple[LoadResult, dict[str, float]]]) -> str:
+    """Return a side's answers for each CPU second, and the CPU milliseconds an answer of each host."""
+    answers = sum(result.requests for result, _ in side)
+    used = {host: sum(seconds[host] for _, seconds in side) for host in side[0][1]}
+    each = ", ".join(f"{host} {1000 * seconds / answers:.1f}" for host, seconds in used.items())
+    return f"{answers / max(sum(used.values()), 1e-9):.1f} (ms an answer: {each})"
 
 
 def measure_workers(run: Run) -> list[Measurement]:
