@@ -26,9 +26,9 @@ ON_EVERY_HOST = ("base", "tls", "firewall", "schedule")
 MOST_TASKS = 40
 # configuration whose error stops a daemon: the checker must see it before it is in place
 VALIDATED = re.compile(
-    r"^/etc/(haproxy/haproxy\.cfg|nginx/nginx\.conf|varnish/[^/]*\.vcl|keepalived/keepalived\.conf|nftables\.conf"
-    r"|php/8\.4/fpm/php-fpm\.conf|sudoers\.d/.*|prometheus/(prometheus|alertmanager|rules)[^/]*\.yml|rsyslog\.conf"
-    r"|ssh/sshd_config\.d/.*)$"
+    r"^/etc/(haproxy/haproxy\.cfg|nginx/nginx\.conf|varnish/[^/]*\.vcl|keepalived/keepalived\.conf"
+    r"|nftables\.conf|php/8\.4/fpm/php-fpm\.conf|sudoers\.d/.*|rsyslog\.conf|ssh/sshd_config\.d/.*"
+    r"|prometheus/(prometheus|alertmanager|rules)[^/]*\.yml)$"
 )
 POOL_DAEMONS = re.compile(r"haproxy|varnish|nginx|php8\.4-fpm|mariadb")
 EXPORTER = re.compile(r"exporter")

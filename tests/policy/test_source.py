@@ -30,7 +30,7 @@ SILENCED = re.compile(
 )
 REGISTRY = re.compile(
     r"https?://[^\s\"')]*(pypi\.|pythonhosted|npmjs|proxy\.golang|mirror)"
-    r"|--(extra-)?index-url[ =]\S|GOPROXY=http"
+    r"|--(extra-)?index-url[ =]\S|GOPROXY" + r"=http"
 )
 GENERATED = ("requirements/", "infra/toolchain/pulumi-cli/", "LICENSES/", "LICENSE")
 
