@@ -80,7 +80,7 @@ verify: ## the platform as visitors, authors and administrators meet it
 	@$(OPERATE) verify --env $(ENV) $(area)
 
 bench: ## measure, side by side in one run, and print ratios
-	@$(SETUP) up
+	@$(SETUP) up bench
 	@$(OPERATE) bench --env $(ENV) $(area)
 
 drill: ## every alert, fault and recovery: hours, resumable

@@ -64,7 +64,9 @@ def host_variables(platform: Platform, host: Host) -> dict[str, Any]:
             "outbound": [asdict(rule) for rule in derive.outbound(platform, host)],
         },
         "tasks": [_task(task) for task in derive.tasks_on(platform, host)],
-        "secrets": [name for name, secret in platform.secrets.items() if set(secret.readers) & set(host.roles)],
+        "secrets": [
+            name for name, secret in platform.secrets.items() if set(secret.readers) & set(host.roles)
+        ],
     }
     if "monitoring" in host.roles:
         variables["scrape"] = [asdict(target) for target in derive.scrape_targets(platform)]
@@ -76,7 +78,9 @@ def _task(task: derive.ScheduledTask) -> dict[str, Any]:
     return definition | {"id": task.id, "unit": task.unit, "site": task.site, "command": list(task.command)}
 
 
-def connection_variables(user: str, address: str, port: int, key_file: str, known_hosts: str) -> dict[str, Any]:
+def connection_variables(
+    user: str, address: str, port: int, key_file: str, known_hosts: str
+) -> dict[str, Any]:
     """Return Ansible's connection variables: pinned host keys, one key, no prompts."""
     options = f"-o UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
     return {

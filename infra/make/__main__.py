@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Annotated
 
+import click
 import typer
 from rich.console import Console
 
@@ -71,20 +72,22 @@ def drill(env: Env = "lab", area: Area = "foundation") -> None:
 def main() -> int:
     """Run one target; every expected failure is one clear line and its exit code."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        return stop.exit_code
-    except KeyboardInterrupt:
-        return _failed("interrupted; run the same command again, it continues", 130)
+        code = app(standalone_mode=False)
     except StepFailedError as error:
         return _failed(str(error), 1)
     except (SpecError, FleetError) as error:
         return _failed(str(error), 64)
+    except click.UsageError as error:
+        return _failed(f"{error.format_message()}; next: python -m infra.make --help", 64)
     except PerennialError as error:
         return _failed(str(error), int(error.code))
     except ToolchainError as error:
         return _failed(str(error), error.exit_code)
-    return 0
+    except (KeyboardInterrupt, click.Abort):
+        code = 130
+    if code == 130:
+        return _failed("interrupted; run the same command again, it continues", 130)
+    return int(code or 0)
 
 
 def _failed(message: str, code: int) -> int:

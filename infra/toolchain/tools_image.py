@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Debian 13 tree with the daemons of the platform, in which template tests check configurations.
 
-The machine's own versions would judge by other rules; so `haproxy -c`, `varnishtest`, `nginx -t`, `promtool` and
-`amtool` run in here. The tree is named by a hash of its definition and built once.
+The machine's own versions would judge by other rules; so `haproxy -c`, `varnishtest`, `nginx -t`, `promtool`
+and `amtool` run in here. The tree is named by a hash of its definition and built once.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def definition() -> str:
 
 
 def ensure(root: Path) -> Path:
-    """Return `root` as a link to a complete tree of today's definition; build it when there is none (about a minute).
+    """Return `root` as a link to a complete tree of today's definition; build one when there is none.
 
-    Two callers at once are safe: the second one waits. An interrupted build is begun anew. Raises ToolsImageError
-    with the end of the builder's output. Needs root and mmdebstrap.
+    That takes about a minute. Two callers at once are safe: the second one waits. An interrupted build begins
+    anew. Raises ToolsImageError with the end of the builder's output. Needs root and mmdebstrap.
     """
     store = root.parent / f"{root.name}.trees"
     tree = store / definition()
@@ -107,4 +107,6 @@ def _build(tree: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(ensure(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / ".tools" / "debian13"))
+    print(
+        ensure(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / ".tools" / "debian13")
+    )

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """A stand for the role app: its nginx and PHP-FPM, both real, over a made-up WordPress that echoes."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands inside the Debian 13 tools tree, each in namespaces of its own: no mount, port or file is left behind."""
+"""Commands inside the Debian 13 tools tree, each in namespaces of its own: nothing is left behind."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parents[2]
 
-# $1 tree, $2 user, $3 number of mounts, then pairs of source and target, then the command. Everything is mounted in a
-# mount namespace that ends with the command; the tree itself is the lower side of an overlay and stays as it is.
+# $1 tree, $2 user, $3 number of mounts, then pairs of source and target, then the command. All mounts are in a
+# namespace that ends with the command; the tree is the lower side of an overlay and stays as it is.
 SCRIPT = """
 set -eu
 tree=$1 user=$2 mounts=$3; shift 3
@@ -34,7 +34,8 @@ while [ "$mounts" -gt 0 ]; do
     mount --bind "$1" "$root$2"
     shift 2; mounts=$((mounts - 1))
 done
-exec chroot --userspec="$user" "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 "$@"
+exec chroot --userspec="$user" "$root" /usr/bin/env -i \\
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 "$@"
 """
 
 
@@ -52,7 +53,7 @@ class Tools:
         user: str = "root:root",
         seconds: float = 120,
     ) -> subprocess.CompletedProcess[str]:
-        """Run `command` in the tree and return the completed process; output is captured, no exit code raises.
+        """Run `command` in the tree and return the process; output is captured, no exit code raises.
 
         Args:
             command: program and arguments as seen inside.
@@ -62,7 +63,17 @@ class Tools:
         """
         pairs = [text for source, target in (mounts or {}).items() for text in (str(source), target)]
         arguments = [str(self.root.resolve()), user, str(len(pairs) // 2), *pairs, *command]
-        unshare = ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--propagation", "private"]
+        unshare = [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--net",
+            "--ipc",
+            "--fork",
+            "--kill-child",
+            "--propagation",
+            "private",
+        ]
         sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
         return subprocess.run(
             [*sudo, *unshare, "sh", "-c", SCRIPT, "tools", *arguments],
@@ -74,7 +85,7 @@ class Tools:
 
 
 def find() -> Tools:
-    """Return the tools tree of this checkout, or of PERENNIAL_TOOLS_ROOT; raise FileNotFoundError with the mend."""
+    """Return the tools tree of this checkout or of PERENNIAL_TOOLS_ROOT; raise FileNotFoundError."""
     root = Path(os.environ.get("PERENNIAL_TOOLS_ROOT") or CHECKOUT / ".tools" / "debian13")
     if not (root / "usr" / "bin" / "varnishtest").exists():
         raise FileNotFoundError(f"no Debian 13 tools tree at {root}: run `make setup`")

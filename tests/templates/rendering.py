@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role templates rendered by Ansible's own engine: an undefined name is an error here as it is in a converge."""
+"""Role templates rendered by Ansible's own engine: an undefined name is an error as it is in a converge."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ ROLES = Path(__file__).parents[2] / "roles"
 
 
 def variables_of(host: str, environment: str = "lab") -> dict[str, Any]:
-    """Return what a role sees on `host`: `perennial`, `inventory_hostname` and the facts of its one interface."""
+    """Return what a role sees on `host`: `perennial`, its name and the facts of its one interface."""
     platform = load(environment)
     address = str(platform.hosts[host].address)
-    facts = {"interfaces": ["lo", "host0"], "host0": {"device": "host0", "ipv4": {"address": address}}, "lo": {}}
+    facts = {
+        "interfaces": ["lo", "host0"],
+        "host0": {"device": "host0", "ipv4": {"address": address}},
+        "lo": {},
+    }
     perennial = host_variables(platform, platform.hosts[host])
     return {"perennial": perennial, "inventory_hostname": host, "ansible_facts": facts}
 
@@ -39,7 +43,7 @@ def role_variables(role: str) -> dict[str, Any]:
 
 
 def render(role: str, template: str, variables: Mapping[str, Any]) -> str:
-    """Return a template of a role, rendered with its defaults and `variables`; raise AnsibleError when it cannot be."""
+    """Return a template of a role, rendered with its defaults and `variables`; raise AnsibleError."""
     folder = ROLES / role / "templates"
     loader = DataLoader()
     loader.set_basedir(str(folder))

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """What nginx and PHP-FPM of the role app let through to WordPress, and what they never send."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Archives of sites.yml: verified by their hash before they are unpacked, mended when a file is gone."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """The module that keeps root-owned code on a host exactly as it is in the checkout."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page cache's rules, case by case, in Debian 13's own Varnish; and proof that the cases see a broken rule."""
+"""The page cache's rules, case by case, in Debian 13's own Varnish; a broken rule turns its case red."""
 
 from __future__ import annotations
 
@@ -22,11 +22,19 @@ MUTATIONS = {
     "a login's cookie is overlooked": (r"wordpress_\(\?!test_cookie\)\|", "", "logged-in"),
     "Set-Cookie is stored": (r"beresp\.http\.Set-Cookie \|\| ", "", "set-cookie"),
     "private is stored": (r"\(\?:private\|no-store\|no-cache\)", "private-not", "private"),
-    "an answer without keys is stored": (r"(nobody could ban it, so it is not stored\.\n\s*)call hit_for_miss;", r"\1", "no-keys"),
+    "an answer without keys is stored": (
+        r"(nobody could ban it, so it is not stored\.\n\s*)call hit_for_miss;",
+        r"\1",
+        "no-keys",
+    ),
     "Authorization is overlooked": (r"req\.http\.Authorization \|\| ", "", "authorization"),
     "any Host is answered": (r'return \(synth\(421, "Misdirected Request"\)\);', "", "host"),
     "a sick agent is overlooked": (r"!std\.healthy\(agent\)", "false", "agent-sick"),
-    "made-up parameters are looked up": (r'(std\.querysort\(req\.url\);\s*\} else \{\s*)set [^;]*;', r"\1", "query-variants"),
+    "made-up parameters are looked up": (
+        r"(std\.querysort\(req\.url\);\s*\} else \{\s*)set [^;]*;",
+        r"\1",
+        "query-variants",
+    ),
     "errors are stored": (r"beresp\.status >= 500", "beresp.status >= 900", "errors"),
     "stale is served for speed": (r"set req\.grace = 0s;", "set req.grace = 60s;", "no-stale-while-healthy"),
     "stale is never served": (r"return \(restart\);", "", "stale-on-error"),

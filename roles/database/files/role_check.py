@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells load balancers over HTTPS what this database server is.
 
-`/writer` answers 200 only while the server takes writes, `/replica` only while it replicates with little delay;
-otherwise both answer 503 with the reason. An answer comes from one connection that is kept open.
+`/writer` answers 200 only while the server takes writes, `/replica` only while it follows with little delay;
+otherwise both answer 503 with the reason. Answers come from one connection that is kept open.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     protocol_version = "HTTP/1.1"
     timeout = IDLE_TIMEOUT_SECONDS
-    wbufsize = 4096  # header and body in one segment: in two, the client's delayed acknowledgement costs 40 ms
+    wbufsize = 4096  # one segment for header and body: with two, a delayed acknowledgement costs 40 ms
     disable_nagle_algorithm = True
     database: ClassVar[Server]
 

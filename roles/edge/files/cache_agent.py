@@ -1,8 +1,7 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Page cache agent: takes the application's list of bans and applies it to the Varnish of this edge.
 
-/health on its socket answers 200 only while every ban is known to be applied; Varnish serves from its cache only then.
+/health on its socket answers 200 only while every ban is known to be applied; only then Varnish uses its cache.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the agent until it is stopped, or one round with --once; return the exit code."""
     parser = argparse.ArgumentParser(description="Apply the application's page bans to this edge's Varnish.")
     parser.add_argument("--config", type=Path, default=Path("/etc/perennial/cache-agent.json"))
-    parser.add_argument("--once", action="store_true", help="one round, then exit 0 when all went well, else 1")
+    parser.add_argument("--once", action="store_true", help="one round; exit 0 when all went well, else 1")
     parsed = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     config = json.loads(parsed.config.read_text())

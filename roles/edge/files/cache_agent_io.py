@@ -174,7 +174,7 @@ def serve(agent: Rounds) -> None:
 
 def respond(agent: Rounds, request: bytes, now: float) -> bytes:
     """Return the HTTP response to one request line."""
-    path = (request.split() + [b"", b""])[1]
+    path = [*request.split(), b"", b""][1]
     if path == b"/metrics":
         status, text = "200 OK", agent.metrics(now)
     elif path == b"/health":

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the page cache agent knows and decides: cursors, repetitions, gaps. No sockets in here.
 
-What it promises: every ban that the application wrote is applied to this edge's Varnish, in spite of lost polls,
-restarts and a restored database; `healthy` says whether that is known to be so right now.
+What it promises: every ban that the application wrote is applied to this edge's Varnish, in spite of lost
+polls, restarts and a restored database; `healthy` says whether that is known to be so right now.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REPEAT_SECONDS = (2.0, 8.0, 35.0)
 # An answer is proof for this long; then Varnish has to pass.
 LEASE_SECONDS = 3.0
-# Rows get their number before they become visible: a missing number may still turn up. Longer than any commit.
+# Rows get their number before they become visible: a missing one may still turn up. Longer than any commit.
 HOLE_SECONDS = 60.0
 PAGE_ROWS = 500
 KEYS_PER_BAN = 50
@@ -85,7 +85,7 @@ def page_from(document: Any) -> Page:
 def expressions(bans: list[Ban]) -> list[str]:
     """Return the ban expressions for these rows: one or a few by key, or one for everything.
 
-    Everything goes when a row says `all`, or holds anything that is not a plain key: too much is safe, too little not.
+    Everything goes when a row says `all`, or holds anything but plain keys: too much is safe, too little is not.
     """
     keys = sorted({key for ban in bans for key in ban.keys})
     if any(not ban.keys for ban in bans) or any(key == "all" or not KEY.fullmatch(key) for key in keys):
@@ -125,7 +125,7 @@ class Site:
     caught_up_at: float | None = None
 
     def durable(self) -> dict[str, Any] | None:
-        """Return what a restart may start from: rows whose repetitions are all done; None means start from nothing."""
+        """Return what a restart may start from: rows whose repetitions are all done; None means nothing."""
         if not self.epoch or any(repeat.lowest == 0 for repeat in self.repeats):
             return None
         lowest = min((repeat.lowest for repeat in self.repeats), default=self.contiguous + 1)
@@ -146,7 +146,7 @@ class Agent:
         self._load()
 
     def round(self, now: float) -> bool:
-        """Poll and ban once for each site; return whether all went well. `now` must be from before the round."""
+        """Poll and ban once for each site; return whether all went well. `now` must be from before."""
         good = True
         for site in self.sites:
             try:
@@ -165,9 +165,11 @@ class Agent:
         return bool(self.sites) and self.lag(now) < LEASE_SECONDS
 
     def lag(self, now: float) -> float:
-        """Return the seconds since the last moment at which all bans were known to be applied (inf: never)."""
+        """Return the seconds since all bans were last known to be applied (inf: never)."""
         times = [site.caught_up_at for site in self.sites]
-        return max((now - moment if moment is not None else float("inf") for moment in times), default=float("inf"))
+        return max(
+            (now - moment if moment is not None else float("inf") for moment in times), default=float("inf")
+        )
 
     def _poll(self, site: Site, now: float) -> None:
         after = site.contiguous

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host's half of internal certificates: makes keys and requests, keeps the files; the action plugin signs."""
+"""The host's half of internal certificates: makes keys and requests, keeps files; the action plugin signs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOCUMENTATION = """
 module: internal_certificate
 short_description: certificates of the internal authority
 description:
-  - Keeps C(<name>.crt), C(<name>.key), C(<name>.pem) and C(ca.crt) in one directory. Keys never leave the host.
+  - Keeps C(<name>.crt), C(<name>.key), C(<name>.pem), C(ca.crt) in one directory. Keys never leave the host.
   - Called through the action plugin of the same name, which signs on the controller.
 options:
   certificates:
@@ -28,7 +28,11 @@ options:
     elements: dict
     required: true
   directory: {description: where the files are, type: path, default: /etc/perennial/tls}
-  phase: {description: set by the action plugin, type: str, default: inspect, choices: [inspect, request, install]}
+  phase:
+    description: set by the action plugin
+    type: str
+    default: inspect
+    choices: [inspect, request, install]
   authority: {description: set by the action plugin, type: str, required: true}
 """
 
@@ -44,7 +48,7 @@ class Certificate:
         )
 
     def inspect(self) -> dict[str, Any]:
-        """Return leaf and public key as PEM ('' where missing or unreadable) and whether files are as they should."""
+        """Return leaf and public key as PEM ('' where missing) and whether all files are as they should be."""
         leaf, key = _text(self.crt), _text(self.key)
         return {"leaf": leaf, "public_key": _public(key), "files_right": self._files_right(leaf, key)}
 

@@ -15,18 +15,21 @@ try:
     import pymysql
     import pymysql.cursors
 except ImportError:  # a host whose packages are still to come, looked at in check mode
-    pymysql = None
+    HAS_PYMYSQL = False
+else:
+    HAS_PYMYSQL = True
 
 DOCUMENTATION = """
 module: mariadb_accounts
 short_description: schemas and accounts with exactly the listed privileges
 description:
-  - Compares what the server has (authentication, TLS requirement, privileges) and changes what differs, nothing else.
-  - An account of a listed user at a host that is not listed is dropped, as are anonymous accounts and the package's
-    C(mysql@localhost). Other accounts are left alone and returned as C(unmanaged).
+  - Compares what the server has (authentication, TLS requirement, privileges) and changes only what differs.
+  - An account of a listed user at a host that is not listed is dropped, as are anonymous accounts and the
+    package's C(mysql@localhost). Other accounts are left alone and returned as C(unmanaged).
 options:
   accounts:
-    description: user, host, password or plugin (unix_socket), tls, grants (scope like C(*.*) to a list of privileges)
+    description:
+      - user, host, password or plugin (unix_socket), tls, grants (scope like C(*.*) to a list of privileges)
     type: list
     elements: dict
     required: true
@@ -109,7 +112,7 @@ def authentication(account: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_authentication(there: dict[str, Any]) -> dict[str, Any]:
-    """Return the same view of an account that exists; a second way to log in never matches a wanted account."""
+    """Return the same view of an account that exists; a second way to log in never matches."""
     view = {
         "plugin": there.get("plugin", ""),
         "authentication_string": there.get("authentication_string", ""),
@@ -130,7 +133,7 @@ def identified(account: dict[str, Any]) -> tuple[str, list[str]]:
 
 
 def quoted_scope(scope: str) -> str:
-    """Return a scope like `schema.*` with the schema quoted; `_` in a grant is a wildcard and has to be escaped."""
+    """Return a scope like `schema.*` with the schema quoted; `_` is a wildcard in a grant and gets escaped."""
     schema, table = scope.split(".")
     if schema == "*":
         return scope
@@ -138,14 +141,16 @@ def quoted_scope(scope: str) -> str:
 
 
 def privilege_statements(account: dict[str, Any], there: dict[str, set[str]]) -> list[str]:
-    """Return GRANT and REVOKE statements, with %s@%s for the account, that lead from `there` to what is wanted."""
+    """Return GRANT and REVOKE statements, %s@%s for the account, that lead from `there` to what is wanted."""
     wanted = {scope: {PRINTED_AS.get(one, one) for one in ones} for scope, ones in account["grants"].items()}
     statements = []
     for scope in sorted({*wanted, *there}):
         too_many = there.get(scope, set()) - wanted.get(scope, set())
         missing = wanted.get(scope, set()) - there.get(scope, set())
-        for privilege in sorted(too_many):
-            statements.append(f"REVOKE {privilege} ON {quoted_scope(scope)} FROM %s@%s")
+        revoked = [
+            f"REVOKE {privilege} ON {quoted_scope(scope)} FROM %s@%s" for privilege in sorted(too_many)
+        ]
+        statements += revoked
         option = " WITH GRANT OPTION" if "GRANT OPTION" in missing else ""
         plain = ", ".join(sorted(missing - {"GRANT OPTION"})) or "USAGE"
         if missing:
@@ -175,7 +180,7 @@ def changes(
 
 
 def superfluous(present: dict[Identity, Any], accounts: list[dict[str, Any]]) -> list[Identity]:
-    """Return accounts to drop: anonymous ones, the package's, and our users at hosts that are ours no longer."""
+    """Return accounts to drop: anonymous, the package's, and our users at hosts that are ours no longer."""
     wanted = {(account["user"], account["host"]) for account in accounts}
     users = {account["user"] for account in accounts}
     return sorted(
@@ -199,7 +204,7 @@ def check_names(accounts: list[dict[str, Any]], schemas: list[str]) -> None:
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Bring the server to what is wanted; statements are returned without values, which may be hashes of passwords."""
+    """Bring the server to what is wanted; statements are returned without values, which may be hashes."""
     accounts, schemas = module.params["accounts"], module.params["schemas"]
     check_names(accounts, schemas)
     server = Server(module.params["socket"])

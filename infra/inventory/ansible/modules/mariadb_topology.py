@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One writer, everybody else replicates from it. All servers are read first; each then decides alike and acts on itself."""
+"""One writer, the others replicate from it. All servers are read; each then decides alike and acts on itself."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ try:
     import pymysql
     import pymysql.cursors
 except ImportError:  # a host whose packages are still to come, looked at in check mode
-    pymysql = None
+    HAS_PYMYSQL = False
+else:
+    HAS_PYMYSQL = True
 
 DOCUMENTATION = """
 module: mariadb_topology
 short_description: election of the writer and GTID replication
 description:
   - Without C(phase) it returns C(state), what this server is, or none where no server runs.
-  - With C(phase=writer) the elected server starts to write, if none does. With C(phase=replica) this server follows it.
+  - With C(phase=writer) the elected server starts to write, if none does.
+  - With C(phase=replica) this server follows the writer.
 options:
   phase: {description: what to do, type: str, default: read, choices: [read, writer, replica]}
   name: {description: this server's name in nodes, type: str}
-  nodes: {description: name to state of every server of the description; none where it could not be read, type: dict}
+  nodes: {description: name to state of every server; none where it could not be read, type: dict}
   source: {description: 'host, port, user and file of the authority to replicate with', type: dict}
   password: {description: of the replication account, type: str}
   socket: {description: Unix socket, type: path, default: /run/mysqld/mysqld.sock}
@@ -73,14 +76,16 @@ def positions(state: State) -> dict[tuple[int, int], int]:
 def covers(one: State, other: State, but_from: int = 0) -> bool:
     """Tell whether `one` has every transaction of `other`, leaving out those that server `but_from` originated."""
     have = positions(one)
-    return all(have.get(key, 0) >= sequence for key, sequence in positions(other).items() if key[1] != but_from)
+    return all(
+        have.get(key, 0) >= sequence for key, sequence in positions(other).items() if key[1] != but_from
+    )
 
 
 def elect(nodes: dict[str, State | None]) -> str:
-    """Return who writes, or is to: the present writer, else the server that has all transactions of all others.
+    """Return who writes, or is to: the present writer, else the server that has every transaction.
 
-    Among equals it is the one that others replicate from, then the first by name. Raises TopologyError where a
-    person has to look: two writers, no writer while a server is away, or transactions that no single server has.
+    Among equals it is the one that others replicate from, then the first by name. Raises TopologyError where
+    a person has to look: two writers, none while a server is away, or transactions that no single server has.
     """
     there = {name: state for name, state in nodes.items() if state is not None}
     writers = sorted(name for name, state in there.items() if not state["read_only"])
@@ -93,8 +98,8 @@ def elect(nodes: dict[str, State | None]) -> str:
     away = sorted(set(nodes) - set(there))
     if away:
         raise TopologyError(
-            f"no server takes writes and {', '.join(away)} cannot be read, so nobody knows who has the newest data; "
-            "bring it back, then: make up"
+            f"no server takes writes and {', '.join(away)} cannot be read, so nobody knows who has the newest "
+            "data; bring it back, then: make up"
         )
     best = [name for name in there if all(covers(there[name], other) for other in there.values())]
     if not best:
@@ -103,9 +108,9 @@ def elect(nodes: dict[str, State | None]) -> str:
 
 
 def check_can_follow(name: str, own: State, writer: str, source: State) -> None:
-    """Raise TopologyError where `own` cannot replicate from the writer without losing or missing transactions.
+    """Raise TopologyError where `own` cannot follow the writer without losing or missing transactions.
 
-    The writer was read a moment before, so a replica that runs may be ahead of that reading in the writer's own ones.
+    The writer was read a moment before, so a running replica may be ahead of that reading in the writer's own.
     """
     running = own["replica"] is not None and own["replica"]["Slave_SQL_Running"] == "Yes"
     if not covers(source, own, but_from=source["server_id"] if running else 0):
@@ -180,18 +185,18 @@ class Server:
         """Replicate from `source`, beginning after the newest transaction that is here."""
         self.rows("SET GLOBAL read_only = ON")
         self.rows("STOP ALL REPLICAS")
-        # A former writer's own transactions are in its binary log only; the replica position has to know them.
+        # A former writer's own transactions are in its binary log only; the position has to know them.
         self.rows("SET GLOBAL gtid_slave_pos = @@global.gtid_current_pos")
         self.rows(
-            "CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s, MASTER_SSL=1, "
-            "MASTER_SSL_CA=%s, MASTER_SSL_VERIFY_SERVER_CERT=1, MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=%s, "
-            "MASTER_HEARTBEAT_PERIOD=%s",
+            "CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s, "
+            "MASTER_SSL=1, MASTER_SSL_CA=%s, MASTER_SSL_VERIFY_SERVER_CERT=1, MASTER_USE_GTID=slave_pos, "
+            "MASTER_CONNECT_RETRY=%s, MASTER_HEARTBEAT_PERIOD=%s",
             source["host"], int(source["port"]), source["user"], source["password"], source["authority"],
             RETRY_SECONDS, HEARTBEAT_SECONDS,
         )  # fmt: skip
 
     def wait_until_following(self, seconds: int) -> None:
-        """Return when both threads have run for a second; raise TopologyError with the server's own words if not."""
+        """Return when both threads have run for a second; raise TopologyError with the server's own words."""
         deadline = time.monotonic() + seconds
         since = None
         while since is None or time.monotonic() - since < SETTLE_SECONDS:
@@ -294,7 +299,7 @@ def main() -> None:
         ],
         supports_check_mode=True,
     )
-    if pymysql is None:
+    if not HAS_PYMYSQL:
         if module.check_mode and module.params["phase"] == "read":
             module.exit_json(state=None)
         module.fail_json(msg="python3-pymysql is not installed on this host")

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drain and undrain application hosts in this edge's HAProxy, and keep that over reloads and restarts.
 
-    haproxyctl drain app-1      no new requests to app-1; those under way end by themselves
-    haproxyctl ready app-1      back into the pool
-    haproxyctl show             servers as JSON: state, health, sessions
-    haproxyctl save             write the state file (systemd calls this before a reload)
+haproxyctl drain app-1      no new requests to app-1; those under way end by themselves
+haproxyctl ready app-1      back into the pool
+haproxyctl show             servers as JSON: state, health, sessions
+haproxyctl save             write the state file (systemd calls this before a reload)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class HAProxyError(Exception):
 
 
 def ask(command: str, path: Path = SOCKET) -> str:
-    """Send one command to HAProxy's admin socket and return the answer; raise HAProxyError when there is none."""
+    """Send one command to HAProxy's admin socket and return the answer; raise HAProxyError without one."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(5)
@@ -66,20 +66,27 @@ def set_state(server: str, state: str, socket_path: Path = SOCKET) -> None:
 
 
 def servers(socket_path: Path = SOCKET) -> list[dict[str, str | int]]:
-    """Return the servers of all pools: pool, name, status (UP, DOWN, DRAIN ...), sessions under way, queue."""
+    """Return the servers of all pools: pool, name, status (UP, DOWN, DRAIN ...), sessions, queue."""
     lines = ask("show stat -1 4 -1", socket_path).lstrip("# ").splitlines()
     header = lines[0].split(",")
     rows = [dict(zip(header, line.split(","), strict=False)) for line in lines[1:] if line]
     return [
-        {"pool": row["pxname"], "server": row["svname"], "status": row["status"], "sessions": int(row["scur"] or 0),
-         "queue": int(row["qcur"] or 0)}
+        {
+            "pool": row["pxname"],
+            "server": row["svname"],
+            "status": row["status"],
+            "sessions": int(row["scur"] or 0),
+            "queue": int(row["qcur"] or 0),
+        }
         for row in rows
     ]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 1 with the reason on standard error."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("drain", "ready"):
         commands.add_parser(name).add_argument("server")

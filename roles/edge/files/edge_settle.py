@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bring this edge's daemons in line with their files, and never interrupt a request for it.
 
-Compares what a daemon was started and reloaded with (fingerprints under /run) with the files as they are now, so that
-an interrupted converge loses nothing: the next one sees the same difference. A daemon on the request path is reloaded
-gracefully; a change that needs a restart leaves a mark for the rolling engine. Prints one line for each act.
+Compares the files that a daemon took in (fingerprints under /run) with the files as they are now, so that an
+interrupted converge loses nothing: the next one sees the same difference. Daemons on the request path are
+reloaded gracefully; a change that needs a restart leaves a mark for the rolling engine. Prints one line for each act.
 
-    edge_settle [--check]           look and act (--check: only print)
-    edge_settle --started UNIT      called by the unit itself when it starts: note the files, take the mark away
+edge_settle [--check]           look and act (--check: only print)
+edge_settle --started UNIT      called by the unit itself when it starts: note its files, take the mark away
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Unit:
     restart: bool
 
     def noted(self, kind: str) -> Path:
-        """Return where the fingerprint of `kind` (start, reload) is noted; gone after a reboot, as is the daemon."""
+        """Return where the fingerprint of `kind` is noted; gone after a reboot, as is the daemon."""
         return RUN / "edge-settle" / f"{self.unit}.{kind}"
 
     @property
@@ -154,7 +154,9 @@ def started(name: str) -> None:
 
 def main() -> int:
     """Run; return 0, or 1 with what systemctl said."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--started", metavar="UNIT")
     parsed = parser.parse_args()
