@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible action: certificates of the internal authority, whose key stays on the controller, a leaf's on its host."""
+"""Ansible action: certificates of the internal authority; its key stays here, a leaf's key on its host."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Authority:
         return ""
 
     def sign(self, request: str, sans: list[str], now: datetime) -> str:
-        """Return a certificate for the key of `request`, PEM, good for 90 days; all names come from `sans`."""
+        """Return a certificate for the key of `request`, PEM, good for 90 days; its names are `sans`."""
         csr = x509.load_pem_x509_csr(request.encode())
         if not csr.is_signature_valid:
             raise ValueError("the host did not prove that it has the key of its request")

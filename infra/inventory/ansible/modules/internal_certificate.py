@@ -48,7 +48,7 @@ class Certificate:
         )
 
     def inspect(self) -> dict[str, Any]:
-        """Return leaf and public key as PEM ('' where missing) and whether all files are as they should be."""
+        """Return leaf and public key as PEM ('' where missing) and whether all files are right."""
         leaf, key = _text(self.crt), _text(self.key)
         return {"leaf": leaf, "public_key": _public(key), "files_right": self._files_right(leaf, key)}
 

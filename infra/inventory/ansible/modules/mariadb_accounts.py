@@ -133,7 +133,7 @@ def identified(account: dict[str, Any]) -> tuple[str, list[str]]:
 
 
 def quoted_scope(scope: str) -> str:
-    """Return a scope like `schema.*` with the schema quoted; `_` is a wildcard in a grant and gets escaped."""
+    """Return a scope like `schema.*` with the schema quoted; `_` is a wildcard in a grant, so escaped."""
     schema, table = scope.split(".")
     if schema == "*":
         return scope
@@ -237,6 +237,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    if not HAS_PYMYSQL:
+        module.fail_json(msg="python3-pymysql is not installed on this host")
     try:
         module.exit_json(**run(module))
     except (ValueError, pymysql.MySQLError) as error:

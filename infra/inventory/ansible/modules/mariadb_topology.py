@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One writer, the others replicate from it. All servers are read; each then decides alike and acts on itself."""
+"""One writer, the others replicate from it. All are read; each then decides alike and acts on itself."""
 
 from __future__ import annotations
 
@@ -55,6 +55,12 @@ HEARTBEAT_SECONDS = 2
 RETRY_SECONDS = 2
 SETTLE_SECONDS = 1
 
+REPLICA_FACTS = (
+    "Master_Host", "Master_Port", "Master_User", "Using_Gtid", "Master_SSL_Allowed", "Master_SSL_CA_File",
+    "Master_SSL_Verify_Server_Cert", "Slave_IO_Running", "Slave_SQL_Running", "Gtid_IO_Pos",
+    "Last_IO_Errno", "Last_IO_Error", "Last_SQL_Errno", "Last_SQL_Error",
+)  # fmt: skip
+
 State = dict[str, Any]
 
 
@@ -74,7 +80,7 @@ def positions(state: State) -> dict[tuple[int, int], int]:
 
 
 def covers(one: State, other: State, but_from: int = 0) -> bool:
-    """Tell whether `one` has every transaction of `other`, leaving out those that server `but_from` originated."""
+    """Tell whether `one` has every transaction of `other`, leaving out those of origin `but_from`."""
     have = positions(one)
     return all(
         have.get(key, 0) >= sequence for key, sequence in positions(other).items() if key[1] != but_from
@@ -98,8 +104,8 @@ def elect(nodes: dict[str, State | None]) -> str:
     away = sorted(set(nodes) - set(there))
     if away:
         raise TopologyError(
-            f"no server takes writes and {', '.join(away)} cannot be read, so nobody knows who has the newest "
-            "data; bring it back, then: make up"
+            f"no server takes writes and {', '.join(away)} cannot be read, so nobody knows who has the "
+            "newest data; bring it back, then: make up"
         )
     best = [name for name in there if all(covers(there[name], other) for other in there.values())]
     if not best:
@@ -110,7 +116,7 @@ def elect(nodes: dict[str, State | None]) -> str:
 def check_can_follow(name: str, own: State, writer: str, source: State) -> None:
     """Raise TopologyError where `own` cannot follow the writer without losing or missing transactions.
 
-    The writer was read a moment before, so a running replica may be ahead of that reading in the writer's own.
+    The writer was read a moment before, so a running replica may be ahead of it in the writer's own.
     """
     running = own["replica"] is not None and own["replica"]["Slave_SQL_Running"] == "Yes"
     if not covers(source, own, but_from=source["server_id"] if running else 0):
@@ -155,19 +161,7 @@ class Server:
     def replica(self) -> dict[str, Any] | None:
         """Return how this server replicates, or None."""
         status = self.rows("SHOW REPLICA STATUS")
-        if not status:
-            return None
-        wanted = (
-            "Master_Host",
-            "Master_Port",
-            "Master_User",
-            "Using_Gtid",
-            "Master_SSL_Allowed",
-            "Master_SSL_CA_File",
-        )
-        wanted += ("Master_SSL_Verify_Server_Cert", "Slave_IO_Running", "Slave_SQL_Running", "Gtid_IO_Pos")
-        wanted += ("Last_IO_Errno", "Last_IO_Error", "Last_SQL_Errno", "Last_SQL_Error")
-        return {key: status[0][key] for key in wanted}
+        return {key: status[0][key] for key in REPLICA_FACTS} if status else None
 
     def promote(self) -> None:
         """Apply what has been received, stop following, take writes."""
