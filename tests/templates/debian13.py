@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parents[2]
 
-# $1 tree, $2 user, $3 number of mounts, then pairs of source and target, then the command. All mounts are in a
-# namespace that ends with the command; the tree is the lower side of an overlay and stays as it is.
+# $1 tree, $2 user, $3 number of mounts, then pairs of source and target, then the command. All mounts are in
+# a namespace that ends with the command; the tree is the lower side of an overlay and stays as it is.
 SCRIPT = """
 set -eu
 tree=$1 user=$2 mounts=$3; shift 3

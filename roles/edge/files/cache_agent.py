@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Page cache agent: takes the application's list of bans and applies it to the Varnish of this edge.
 
-/health on its socket answers 200 only while every ban is known to be applied; only then Varnish uses its cache.
+/health on its socket answers 200 while every ban is known to be applied; only then Varnish uses its cache.
 """
 
 from __future__ import annotations

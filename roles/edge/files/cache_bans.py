@@ -85,7 +85,7 @@ def page_from(document: Any) -> Page:
 def expressions(bans: list[Ban]) -> list[str]:
     """Return the ban expressions for these rows: one or a few by key, or one for everything.
 
-    Everything goes when a row says `all`, or holds anything but plain keys: too much is safe, too little is not.
+    Everything goes when a row says `all` or holds anything but plain keys: too much is safe, too little not.
     """
     keys = sorted({key for ban in bans for key in ban.keys})
     if any(not ban.keys for ban in bans) or any(key == "all" or not KEY.fullmatch(key) for key in keys):

@@ -4,7 +4,7 @@
 
 Compares the files that a daemon took in (fingerprints under /run) with the files as they are now, so that an
 interrupted converge loses nothing: the next one sees the same difference. Daemons on the request path are
-reloaded gracefully; a change that needs a restart leaves a mark for the rolling engine. Prints one line for each act.
+reloaded gracefully; a change that needs a restart leaves a mark for the rolling engine. Prints a line an act.
 
 edge_settle [--check]           look and act (--check: only print)
 edge_settle --started UNIT      called by the unit itself when it starts: note its files, take the mark away
