@@ -8,7 +8,6 @@ import subprocess
 import sys
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -77,13 +76,11 @@ def main() -> int:
         return _failed(str(error), 1)
     except (SpecError, FleetError) as error:
         return _failed(str(error), 64)
-    except click.UsageError as error:
-        return _failed(f"{error.format_message()}; next: python -m infra.make --help", 64)
     except PerennialError as error:
         return _failed(str(error), int(error.code))
     except ToolchainError as error:
         return _failed(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         code = 130
     if code == 130:
         return _failed("interrupted; run the same command again, it continues", 130)

@@ -40,15 +40,19 @@ def vip_owner(fleet: Fleet, among: list[str]) -> str:
 
 
 @contextmanager
-def cut(fleet: Fleet, host: str, role: str) -> Iterator[None]:
-    """Drop every packet between `host` and the hosts of `role` while the block runs."""
+def cut(fleet: Fleet, host: str, service: str) -> Iterator[None]:
+    """Drop what `host` sends to a service of other hosts while the block runs; all other paths stay open."""
     runner = SshRunner(fleet, dry_run=False)
-    peers = ", ".join(other.address for other in fleet.platform.with_role(role))
-    rules = (
-        "table inet perennial_cut { chain o { type filter hook output priority -300; "
-        f"ip daddr {{ {peers} }} drop; }} chain i {{ type filter hook input priority -300; "
-        f"ip saddr {{ {peers} }} drop; }} }}"
-    )
+    definition = fleet.platform.services[service]
+    peers = ", ".join(other.address for other in fleet.platform.with_role(definition.role))
+    rules = f"""
+table inet perennial_cut {{
+  chain out {{
+    type filter hook output priority -300
+    ip daddr {{ {peers} }} tcp dport {definition.port} drop
+  }}
+}}
+"""
     must(runner.run(host, ["nft", "-f", "-"], stdin=rules), "cutting")
     try:
         yield
@@ -107,6 +111,13 @@ class Visitor:
             headers={"Host": self.site.domain},
             extensions={"sni_hostname": self.site.domain},
         )
+
+    def warm(self, path: str) -> None:
+        """Read until the edge answers from its cache; repeated bans of the publication may get in between."""
+        deadline = time.monotonic() + 15
+        while self.get(path).headers["x-cache"] != "hit":
+            assert time.monotonic() < deadline, f"{path} is never answered from the cache of {self.address}"
+            time.sleep(0.1)
 
     def gone_after(self, path: str, most_seconds: float) -> float:
         """Return after how many seconds the path answers 404; raise AssertionError after `most_seconds`."""
