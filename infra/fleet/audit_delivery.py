@@ -13,6 +13,8 @@ import platform
 import subprocess
 from typing import TYPE_CHECKING
 
+import psutil
+
 from infra.fleet.remote import SshRunner
 from infra.inventory.fleet import on_control_host
 
@@ -41,7 +43,8 @@ def deliver(journal: Path, environment: str, fleet: Fleet | None, runner: Runner
     runner = runner or SshRunner(fleet, dry_run=False)
     problems = []
     for host in fleet.platform.with_role("control", enabled_only=True):
-        problem = _deliver_to(journal, host.name, None if _is_here(host.name) else runner)
+        here = _is_here(host.name, {host.address, fleet.document.hosts[host.name].address})
+        problem = _deliver_to(journal, host.name, None if here else runner)
         if problem:
             problems.append(
                 f"audit lines of {environment} not on {host.name} yet ({problem}); kept in {journal}"
@@ -49,17 +52,27 @@ def deliver(journal: Path, environment: str, fleet: Fleet | None, runner: Runner
     return problems
 
 
-def _is_here(host: str) -> bool:
-    return on_control_host() and platform.node().split(".")[0] == host
+def _is_here(host: str, addresses: set[str]) -> bool:
+    """Tell whether this machine is control host `host`: by its name, or by an address that is its own.
+
+    What it sent to itself would come back into the journal that it reads from.
+    """
+    if not on_control_host():
+        return False
+    own = {address.address for link in psutil.net_if_addrs().values() for address in link}
+    return platform.node().split(".")[0] == host or bool(own & addresses)
 
 
 def _deliver_to(journal: Path, host: str, runner: Runner | None) -> str:
-    """Send to one host, or to this machine's syslog without a runner; return the problem, '' for none."""
+    """Send to one host, or to this machine's syslog without a runner; return the problem, '' for none.
+
+    Ends where the journal ended when it began: lines that come meanwhile belong to the next delivery.
+    """
     cursor = journal.with_name(f"journal.cursor.{host}")
     with os.fdopen(os.open(cursor, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        done = int(file.read() or 0)
-        while part := _whole_lines(journal, done):
+        done, end = int(file.read() or 0), journal.stat().st_size
+        while part := _whole_lines(journal, done, end):
             problem = _send(part, host, runner)
             if problem:
                 return problem
@@ -71,11 +84,11 @@ def _deliver_to(journal: Path, host: str, runner: Runner | None) -> str:
     return ""
 
 
-def _whole_lines(journal: Path, start: int) -> bytes:
-    """Return whole lines from byte `start` on, at most about CHUNK_BYTES of them."""
+def _whole_lines(journal: Path, start: int, end: int) -> bytes:
+    """Return whole lines between the bytes `start` and `end`, at most about CHUNK_BYTES of them."""
     with journal.open("rb") as file:
         file.seek(start)
-        part = file.read(CHUNK_BYTES)
+        part = file.read(max(0, min(CHUNK_BYTES, end - start)))
     return part[: part.rfind(b"\n") + 1]
 
 

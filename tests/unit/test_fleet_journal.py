@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -171,6 +172,52 @@ def test_a_half_written_line_is_not_sent(tmp_path: Path) -> None:
     runner = MemoryRunner(rules=[receive])
     audit_delivery.deliver(path, "unit", fleet(tmp_path), runner)
     assert sent == ['{"n":1}\n']
+
+
+def test_delivery_ends_where_the_journal_ended_when_it_began(tmp_path: Path) -> None:
+    """A receiver that writes into the same journal, as this machine itself would, must not feed it."""
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"n":1}\n')
+    rounds: list[str] = []
+
+    def receive(host: str, line: str, stdin: str) -> int:
+        rounds.append(stdin)
+        assert len(rounds) < 5
+        with path.open("a") as file:
+            file.write(stdin)
+        return 0
+
+    assert audit_delivery.deliver(path, "unit", fleet(tmp_path), MemoryRunner(rules=[receive])) == []
+    assert rounds == ['{"n":1}\n']
+
+
+@pytest.mark.parametrize("known_by", ["name", "address"])
+def test_a_control_host_knows_itself_and_tells_its_own_syslog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_by: str
+) -> None:
+    """A machine's name may differ from the description's; sent to itself, lines would come twice."""
+    name, address = ("ctl-1.unit.internal", "127.0.0.1") if known_by == "name" else ("vm-4711", "192.0.2.51")
+    link = {"eth0": [SimpleNamespace(address=address)]}
+    monkeypatch.setattr(audit_delivery, "on_control_host", lambda: True)
+    monkeypatch.setattr("platform.node", lambda: name)
+    monkeypatch.setattr("psutil.net_if_addrs", lambda: link)
+    monkeypatch.setattr(audit_delivery, "LOGGER", ["tee", str(tmp_path / "syslog")])
+    path, runner = tmp_path / "journal.jsonl", MemoryRunner()
+    path.write_text('{"n":1}\n')
+    assert audit_delivery.deliver(path, "unit", fleet(tmp_path), runner) == []
+    assert runner.commands == []
+    assert (tmp_path / "syslog").read_text() == '{"n":1}\n'
+
+
+def test_an_operators_machine_is_never_taken_for_a_control_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a machine with the control host's own files is one, whatever its name and address are."""
+    monkeypatch.setattr("platform.node", lambda: "ctl-1")
+    path, runner = tmp_path / "journal.jsonl", MemoryRunner()
+    path.write_text('{"n":1}\n')
+    audit_delivery.deliver(path, "unit", fleet(tmp_path), runner)
+    assert [host for host, _ in runner.commands] == ["ctl-1"]
 
 
 def test_an_act_that_cannot_be_delivered_says_so_and_goes_on(
