@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who acts: person, machine, process and commit, as audit lines and locks name them."""
+"""Who acts: person, machine and process, as audit lines and locks name them."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import platform
-import subprocess
 from dataclasses import asdict, dataclass
-from functools import cache
 
 import psutil
-
-from infra.spec import CHECKOUT
 
 
 @dataclass(frozen=True)
@@ -47,17 +43,3 @@ def current() -> Identity:
     person = os.environ.get("SUDO_USER") or getpass.getuser()
     process = psutil.Process()
     return Identity(person, platform.node(), process.pid, process.create_time())
-
-
-@cache
-def commit() -> str:
-    """Return the checkout's commit, `-dirty` where files differ from it; `unknown` outside a checkout."""
-    git = ["git", "-C", str(CHECKOUT)]
-    head = subprocess.run(
-        [*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=30, check=False
-    )
-    if head.returncode != 0:
-        return "unknown"
-    status = [*git, "status", "--porcelain"]
-    changed = subprocess.run(status, capture_output=True, text=True, timeout=60, check=False)
-    return head.stdout.strip() + ("-dirty" if changed.stdout.strip() else "")

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from infra.fleet import audit_delivery
 from infra.fleet.exits import Exit, Interrupted, PerennialError
-from infra.fleet.identity import Identity, commit, current
+from infra.fleet.identity import Identity, current
 from infra.inventory.fleet import STATE_DIRECTORY, on_control_host
+from infra.release import commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from infra.release import release
 from infra.spec import derive
 from infra.spec.sizing import sizing
 from infra.spec.types import plain
@@ -27,6 +28,7 @@ def common_variables(platform: Platform) -> dict[str, Any]:
             **{key: value for key, value in plain(environment).items() if key not in OWN_KEYS},
             "listener": f"db.{environment.internal_domain}",
         },
+        "release": release().name,
         "hosts": {name: _card(host) for name, host in platform.hosts.items()},
         "sites": [_site(platform, name) for name in platform.sites],
         "services": {name: plain(service) for name, service in platform.services.items()},

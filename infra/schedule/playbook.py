@@ -67,7 +67,7 @@ def play(environment: str, *arguments: str, checkout: Path = CHECKOUT) -> Outcom
             "-i",
             f"inventories/{environment}.yml",
         ]
-        command += ["site.yml", *_release(checkout), *arguments]
+        command += ["site.yml", *arguments]
         done = subprocess.run(command, cwd=checkout, env=_variables(stats), stdout=sys.stderr, check=False)
         if not stats.exists():
             message = f"ansible-playbook ended with {done.returncode} and no outcome"
@@ -75,14 +75,6 @@ def play(environment: str, *arguments: str, checkout: Path = CHECKOUT) -> Outcom
         outcome = parse(json.loads(stats.read_text("utf-8")), done.returncode)
     _require_every_host(environment, outcome)
     return outcome
-
-
-def _release(checkout: Path) -> list[str]:
-    """Return the option that names the release where git cannot: an installed release is no clone."""
-    installed = checkout / "RELEASE.json"
-    if not installed.exists():
-        return []
-    return ["--extra-vars", json.dumps({"base_release": json.loads(installed.read_text("utf-8"))["release"]})]
 
 
 def _variables(stats: Path) -> dict[str, str]:

@@ -18,7 +18,10 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+from infra.release import IDENTITY
+from infra.release import release as release_of_checkout
+from infra.spec import CHECKOUT
+
 WHEELS = CHECKOUT / ".state" / "wheels"
 LOCK = "requirements/run.txt"
 # what Debian 13 on x86_64 runs: its Python, its glibc (2.41), packages that are pure or bring the stable ABI
@@ -50,16 +53,14 @@ def git(*arguments: str) -> bytes:
 @cache
 def this_release() -> Release:
     """Return the release of this checkout: HEAD of a clone, or what a control host was given."""
-    installed = CHECKOUT / "RELEASE.json"
-    if installed.exists():
-        identity = json.loads(installed.read_text("utf-8"))
+    # the one that the inventory has named to every host, also where somebody commits meanwhile
+    identity = release_of_checkout()
+    if (CHECKOUT / IDENTITY).exists():
         manifest = json.loads((CHECKOUT / "MANIFEST.json").read_text("utf-8"))
-        return Release(identity["commit"], identity["release"], manifest, None, dirty=False)
-    commit = git("rev-parse", "HEAD").decode().strip()
-    archive = git("archive", "--format=tar", commit)
+        return Release(identity.commit, identity.name, manifest, None, dirty=False)
+    archive = git("archive", "--format=tar", identity.commit)
     dirty = bool(git("status", "--porcelain", "--untracked-files=no").strip())
-    name = git("describe", "--tags", "--always", commit).decode().strip()
-    return Release(commit, name, manifest_of(archive), archive, dirty)
+    return Release(identity.commit, identity.name, manifest_of(archive), archive, dirty)
 
 
 def manifest_of(archive: bytes) -> dict[str, list[str]]:
