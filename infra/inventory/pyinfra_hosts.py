@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pyinfra's inventory: `pyinfra infra/inventory/pyinfra_hosts.py exec -- uptime` (PERENNIAL_ENV, default lab).
+"""pyinfra's inventory: `pyinfra infra/inventory/pyinfra_hosts.py exec -- uptime` (PERENNIAL_ENV or lab).
 
 The same reader, hosts, groups and variables as the Ansible plugin beside it; names are plain host names, so
 that `--limit app-1` and `--limit edge` work.
