@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from infra.spec.platform_files import Task
 
 ANY = "any"
+# what a host with package access of its own opens to anybody: names, Debian's archives, the time
+DIRECT = (
+    ("http", "tcp", 80),
+    ("https", "tcp", 443),
+    ("dns", "udp", 53),
+    ("dns", "tcp", 53),
+    ("ntp", "udp", 123),
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,8 @@ def _rules(platform: Platform, host: Host, *, inbound: bool) -> tuple[Rule, ...]
             rules.append(Rule(flow.protocol, flow.protocol, 0, peers))
         elif flow.to == "package-cache":
             cache = platform.environment.network.package_cache
-            rules.append(Rule("package-cache", "tcp", cache.port if cache else 443, peers))
+            open_ = (("package-cache", "tcp", cache.port),) if cache else DIRECT
+            rules += [Rule(service, protocol, port, peers) for service, protocol, port in open_]
         elif flow.service:
             rules.append(Rule(flow.service, "tcp", platform.services[flow.service].port, peers))
     return tuple(rules)

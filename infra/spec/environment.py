@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from infra.spec.platform_files import Port, Positive
-from infra.spec.types import AbsolutePath, Domain, Frozen, Name
+from infra.spec.types import AbsolutePath, Domain, Frozen, HostKey, KeyFile, Name, UserName
 
 SMALLEST_PREFIX = 28
 
@@ -74,14 +74,15 @@ class EnvironmentSite(Frozen):
 
 
 class EnvironmentHost(Frozen):
-    """One machine; `ssh_user` and `ssh_port` matter to the `existing` substrate."""
+    """One machine; `ssh_user`, `ssh_port` and `host_key` are for the `existing` substrate alone."""
 
     address: Address
     size: Name
     roles: Annotated[list[Name], Field(min_length=1)]
     disabled: bool = False
-    ssh_user: str = "ops"
+    ssh_user: UserName = "ops"
     ssh_port: Port = 22
+    host_key: HostKey | None = None
 
 
 class EnvironmentVolume(Frozen):
@@ -111,6 +112,8 @@ class Environment(Frozen):
     sites: dict[Name, EnvironmentSite]
     hosts: Annotated[dict[Name, EnvironmentHost], Field(min_length=1)]
     volumes: dict[Name, EnvironmentVolume] = Field(default_factory=dict)
+    # a fact of the operator's machine, so it is left out where the description is passed on to hosts
+    ssh_key_file: KeyFile | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _cache_where_needed(self) -> Environment:

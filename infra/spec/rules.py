@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.spec.errors import Problem, nearest
 from infra.spec.network_rules import NETWORK_RULES
+from infra.spec.substrate_rules import SUBSTRATE_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,6 +35,7 @@ def broken_rules(
         _shared_keys,
         _small_hosts,
         *NETWORK_RULES,
+        *SUBSTRATE_RULES,
     ]
     return [problem for check in checks for problem in check(environment, parts, sources)]
 

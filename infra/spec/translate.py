@@ -45,6 +45,11 @@ SHAPES = {
     r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$": "a domain in lower case, like www.example.org",
     r"^[0-9a-f]{64}$": "a sha256 of 64 hexadecimal digits",
     r"^/[A-Za-z0-9._/-]*[A-Za-z0-9]$": "an absolute path without a slash at its end",
+    r"^~?/[A-Za-z0-9._/-]*[A-Za-z0-9]$": "an absolute path, or one that begins with ~/",
+    r"^ssh-ed25519 [A-Za-z0-9+/]{68}$": (
+        "an ed25519 host key without the address, as in: ssh-keyscan -t ed25519 HOST | cut -d' ' -f2-"
+    ),
+    r"^[a-z_][a-z0-9_-]{0,31}$": "the name of a Linux account",
     r"^[a-z0-9][a-z0-9+.-]+$": "the name of a Debian package",
     r"^[a-z][a-z0-9]{0,9}$": "at most 10 lower-case letters and digits",
     r"^(ssh-ed25519|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/=]+( \S+)?$": "an ed25519 public key",
