@@ -22,6 +22,7 @@ from infra.spec.types import Frozen
 
 CONTROL_DIRECTORY = Path("/etc/perennial/control")
 STATE_DIRECTORY = CHECKOUT / ".state"
+CONTROL_USER = "ops"
 
 
 class FleetError(Exception):
@@ -93,11 +94,24 @@ def read_fleet(environment: str) -> Fleet:
             f"not provisioned in {environment}: {', '.join(missing)}; next: make up ENV={environment}"
         )
     directory = CONTROL_DIRECTORY / "ssh" if on_control_host() else STATE_DIRECTORY / environment / "ssh"
-    key = secrets["ssh-control" if on_control_host() else "ssh-operator"]["private_key"]
-    key_file = _write_private(directory / "id_ed25519", key)
+    own = platform.environment.ssh_key_file
+    if own is not None and not on_control_host():
+        key_file = _own_key(own, environment)
+    else:
+        key = secrets["ssh-control" if on_control_host() else "ssh-operator"]["private_key"]
+        key_file = _write_private(directory / "id_ed25519", key)
     lines = [f"{_known_name(host)} {host.host_key}\n" for _, host in sorted(document.hosts.items())]
     known_hosts = _write_private(directory / "known_hosts", "".join(lines))
     return Fleet(platform, document, key_file, known_hosts, secrets)
+
+
+def _own_key(path: str, environment: str) -> Path:
+    """Return the operator's own key file, which stays where it is and is never copied."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        where = f"inventories/{environment}.yml: ssh_key_file"
+        raise FleetError(f"{where}: no file {file}; next: name your private key there, or ssh-keygen")
+    return file
 
 
 def _known_name(host: FleetHost) -> str:
@@ -118,7 +132,10 @@ def _from_files(environment: str) -> tuple[FleetDocument, dict[str, dict[str, st
     document = parse_document((CONTROL_DIRECTORY / "fleet.json").read_text("utf-8"), "fleet.json")
     if document.environment != environment:
         raise FleetError(f"this control host serves {document.environment!r}, not {environment!r}")
-    return document, json.loads((CONTROL_DIRECTORY / "secrets.json").read_text("utf-8"))
+    # whatever account an operator comes in by, the control host's key is authorised for this one (role base)
+    hosts = {name: host.model_copy(update={"user": CONTROL_USER}) for name, host in document.hosts.items()}
+    secrets = json.loads((CONTROL_DIRECTORY / "secrets.json").read_text("utf-8"))
+    return document.model_copy(update={"hosts": hosts}), secrets
 
 
 def _from_pulumi(platform: Platform) -> tuple[FleetDocument, dict[str, dict[str, str]]]:

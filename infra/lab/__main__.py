@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import pulumi
 
 from infra.lab import program
+from infra.lab.outputs import export_secrets, make_secrets
 from infra.lab.resources import Host, Image, Network, Secret, Volume
 from infra.spec import Platform, SpecError, load
 
@@ -18,10 +18,7 @@ def main(platform: Platform) -> None:
     lab = platform.name
     about = program.network(platform)
     network = Network("network", lab=lab, **about)
-    secrets = {
-        name: Secret(name, name=name, kind=spec.kind, length=spec.length or 32)
-        for name, spec in platform.secrets.items()
-    }
+    secrets = make_secrets(platform)
     below = pulumi.ResourceOptions(depends_on=[network])
     volumes = [
         Volume(plan.name, lab=lab, name=plan.name, size_gib=plan.size_gib, shared=plan.shared, opts=below)
@@ -81,16 +78,7 @@ def _images(platform: Platform, below: pulumi.ResourceOptions, port: int) -> dic
 
 def _export(platform: Platform, keys: dict[str, pulumi.Output[str]], secrets: dict[str, Secret]) -> None:
     pulumi.export("fleet", pulumi.Output.all(**keys).apply(partial(program.fleet, platform)))
-    documents: dict[str, Any] = {}
-    for name, secret in secrets.items():
-        values = pulumi.Output.all(value=secret.confidential, public=secret.public)
-        documents[name] = values.apply(partial(_document, platform.secrets[name].kind))
-    pulumi.export("secrets", pulumi.Output.secret(documents))
-    pulumi.export("next", program.NEXT)
-
-
-def _document(kind: str, parts: dict[str, str]) -> dict[str, str]:
-    return program.secret_document(kind, parts["value"], parts["public"])
+    export_secrets(platform, secrets)
 
 
 try:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from infra.inventory.document import fleet_document
 from infra.spec import Host, Platform
 
 CAPABILITIES = ("reboot", "replace-host", "shared-kernel")
-NEXT = "make converge"
 OPERATOR_KEY = "ssh-operator"
 _BASE_ROLE = "base"
 
@@ -77,37 +77,5 @@ def network(platform: Platform) -> dict[str, Any]:
 
 
 def fleet(platform: Platform, host_keys: dict[str, str]) -> dict[str, Any]:
-    """The document ``fleet/1``: where the hosts are and how to reach them; no confidential value.
-
-    Args:
-        platform: the environment's description.
-        host_keys: public SSH host key of each host.
-    """
-    return {
-        "schema": "fleet/1",
-        "environment": platform.name,
-        "substrate": "lab",
-        "capabilities": list(CAPABILITIES),
-        "hosts": {
-            name: {
-                "address": str(host.address),
-                "user": host.ssh_user,
-                "port": host.ssh_port,
-                "host_key": host_keys[name],
-            }
-            for name, host in platform.hosts.items()
-        },
-        "secrets": {
-            name: {"kind": secret.kind, "ref": f"pulumi:{name}"} for name, secret in platform.secrets.items()
-        },
-        "next": NEXT,
-    }
-
-
-def secret_document(kind: str, value: str, public: str) -> dict[str, str]:
-    """A secret as the inventory reads it; the fields depend on the kind."""
-    if kind == "ssh-key":
-        return {"kind": kind, "private_key": value, "public_key": public}
-    if kind == "ca":
-        return {"kind": kind, "key": value, "certificate": public}
-    return {"kind": kind, "value": value}
+    """The document ``fleet/1`` of a lab; ``host_keys`` are the public SSH host keys."""
+    return fleet_document(platform, host_keys, CAPABILITIES)

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from infra.inventory.document import secret_document
 from infra.lab import program
 from infra.spec import Platform, load
 
@@ -72,4 +73,4 @@ def test_the_fleet_document_lists_every_host_and_holds_no_value(platform: Platfo
 )
 def test_secrets_have_the_fields_that_the_inventory_reads(kind: str, fields: set[str]) -> None:
     """infra.inventory reads them by these names."""
-    assert program.secret_document(kind, "private", "public").keys() == fields
+    assert secret_document(kind, "private", "public").keys() == fields
