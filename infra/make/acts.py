@@ -24,18 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from infra.spec import Platform
-    from infra.toolchain.environment_lock import HeldLock
 
 console = Console(stderr=True, highlight=False)
 
 
 @dataclass(frozen=True)
 class Acting:
-    """One act under way: its platform, its steps, the lock it holds and its record in the journal."""
+    """One act under way: its platform, its steps and its record in the journal."""
 
     platform: Platform
     steps: Steps
-    held: HeldLock
     record: journal.Act
 
 
@@ -49,13 +47,14 @@ def _acting(platform: Platform, command: str) -> Iterator[Acting]:
         environment_lock(platform.name, title) as held,
         journal.act(platform.name, title, reason=title, hosts=platform.hosts) as record,
     ):
-        yield Acting(platform, steps, held, record)
+        provision.recover(steps, platform, held)
+        yield Acting(platform, steps, record)
 
 
 def _told(title: str, lines: list[str], *, yes: bool) -> bool:
     console.print(f"[bold]{title}[/bold]")
     for line in lines:
-        console.print(f"  - {line}")
+        console.print(f"  - {line}", soft_wrap=True)
     return ask("Go on?", yes=yes)
 
 
@@ -66,12 +65,12 @@ def up(environment: str, *, yes: bool) -> int:
         return 4
     begin = time.monotonic()
     with _acting(platform, "up") as acting:
-        provision.provision(acting.steps, platform, acting.held)
+        provision.provision(acting.steps, platform)
         _configure(acting)
     fleet = read_fleet(environment)
     authority = summary.write_authority(fleet, STATE_DIRECTORY / environment)
     for line in summary.up_summary(fleet, authority, time.monotonic() - begin):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
     return 0
 
 
@@ -114,7 +113,7 @@ def down(environment: str, *, yes: bool) -> int:
         return 4
     with _acting(platform, "down") as acting:
         _close_connections(environment)
-        provision.unprovision(acting.steps, platform, acting.held)
+        provision.unprovision(acting.steps, platform)
     return 0
 
 

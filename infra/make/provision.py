@@ -29,13 +29,20 @@ def _pulumi(platform: Platform, *arguments: str) -> tuple[list[str], dict[str, s
     return command, {"PULUMI_STACK": platform.name}
 
 
-def provision(steps: Steps, platform: Platform, held: HeldLock) -> None:
-    """Bring the machines to what the description says, repairing what an interrupted run left.
+def recover(steps: Steps, platform: Platform, held: HeldLock) -> None:
+    """Put right what an interrupted run left in the state, before anybody reads it.
 
-    Every lab resource is read before it is compared, so hosts that died since the last run are made again.
+    Raises ToolchainError where the state cannot be read or is in use: a wrong passphrase, a Pulumi at work.
     """
     for line in recover_stack(held, project(platform)).lines():
         steps.console.print(f"  [yellow]![/yellow] {line}")
+
+
+def provision(steps: Steps, platform: Platform) -> None:
+    """Bring the machines to what the description says.
+
+    Every lab resource is read before it is compared, so hosts that died since the last run are made again.
+    """
     command, variables = _pulumi(platform, "up", "--yes", "--skip-preview")
     name = platform.name
     hint = f"make up ENV={name}; perennial doctor names what is wrong with this machine"
@@ -52,10 +59,8 @@ def _resource_counts(lines: list[str]) -> list[str]:
     return [line.strip() for line in lines if pattern.match(line)]
 
 
-def unprovision(steps: Steps, platform: Platform, held: HeldLock) -> None:
+def unprovision(steps: Steps, platform: Platform) -> None:
     """Remove the machines with their data, and the stack that described them."""
-    for line in recover_stack(held, project(platform)).lines():
-        steps.console.print(f"  [yellow]![/yellow] {line}")
     hint = f"make down ENV={platform.name}"
     command, variables = _pulumi(platform, "destroy", "--yes", "--skip-preview", "--remove")
     steps.run(

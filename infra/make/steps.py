@@ -25,6 +25,8 @@ SHOWN_ON_FAILURE = 40
 class StepFailedError(Exception):
     """A step ended badly; the message names the step, the log and the next command."""
 
+    exit_code = 1
+
     def __init__(self, title: str, code: int, log: Path, hint: str) -> None:
         """Keep the step's exit code for the caller."""
         self.code = code
@@ -105,13 +107,19 @@ def _process(
     )
     try:
         yield process
-    except BaseException:
-        process.terminate()
-        process.wait(60)
-        raise
     finally:
-        if process.poll() is None:
-            process.wait(60)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str], seconds: float = 60) -> None:
+    """End a program that still runs: asked first, and killed where it does not end within `seconds`."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def ask(question: str, *, yes: bool) -> bool:
