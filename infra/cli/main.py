@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from infra.cli import groups
+from infra.cli.errors import outcome
 from infra.fleet.exits import Exit, PerennialError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-UNEXPECTED = "this is a fault of Perennial; PERENNIAL_DEBUG=1 shows where"
 
 
 class Groups(TyperGroup):
@@ -71,48 +69,11 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a known error is one line on standard error."""
-    try:
-        answer = typer.main.get_command(app).main(
-            args=list(sys.argv[1:] if arguments is None else arguments),
-            prog_name="perennial",
-            standalone_mode=False,
-        )
-    except KeyboardInterrupt:
-        return _say("interrupted", Exit.INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FAILED
-    except Exception as error:  # noqa: BLE001 - the last line of defence: people get words, not a traceback
-        return _known(error)
-    return int(answer) if isinstance(answer, int) else Exit.DONE
-
-
-def _known(error: Exception) -> int:
-    """Say what an error means and return its exit code."""
-    if isinstance(error, typer.Exit):
-        return int(error.exit_code)
-    if isinstance(error, PerennialError):
-        return _say(str(error), error.code)
-    name = type(error).__name__
-    if name == "NoArgsIsHelpError":
-        print(str(error), end="")
-        return Exit.USAGE
-    if hasattr(error, "format_message"):
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "perennial"
-        return _say(f"{error.format_message()}; next: {command} --help", Exit.USAGE)
-    if name in {"SpecError", "FleetError"}:
-        return _say(str(error), Exit.USAGE)
-    if isinstance(getattr(error, "exit_code", None), int):
-        return _say(str(error), Exit(error.exit_code))  # type: ignore[attr-defined]
-    if os.environ.get("PERENNIAL_DEBUG"):
-        raise error
-    return _say(f"{name}: {error}; {UNEXPECTED}", Exit.FAILED)
-
-
-def _say(text: str, code: Exit) -> int:
-    print(f"perennial: {text}", file=sys.stderr)
-    return int(code)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = typer.main.get_command(app)
+    return outcome(
+        lambda: command.main(args=words, prog_name="perennial", standalone_mode=False), "perennial"
+    )
 
 
 if __name__ == "__main__":

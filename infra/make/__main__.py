@@ -9,19 +9,17 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from infra.fleet.exits import PerennialError
-from infra.inventory import FleetError
+from infra.cli.errors import outcome
 from infra.make import acts
-from infra.make.steps import StepFailedError
-from infra.spec import CHECKOUT, SpecError
-from infra.toolchain.errors import ToolchainError
+from infra.spec import CHECKOUT
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 Env = Annotated[str, typer.Option("--env", help="environment: a file in inventories/")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 Area = Annotated[str, typer.Option("--area", help="one area only")]
+PROGRAM = "python -m infra.make"
+INTERRUPTED = "interrupted; run the same command again, it continues"
 
 
 @app.command()
@@ -69,27 +67,9 @@ def drill(env: Env = "lab", area: Area = "foundation") -> None:
 
 
 def main() -> int:
-    """Run one target; every expected failure is one clear line and its exit code."""
-    try:
-        code = app(standalone_mode=False)
-    except StepFailedError as error:
-        return _failed(str(error), 1)
-    except (SpecError, FleetError) as error:
-        return _failed(str(error), 64)
-    except PerennialError as error:
-        return _failed(str(error), int(error.code))
-    except ToolchainError as error:
-        return _failed(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        code = 130
-    if code == 130:
-        return _failed("interrupted; run the same command again, it continues", 130)
-    return int(code or 0)
-
-
-def _failed(message: str, code: int) -> int:
-    Console(stderr=True, highlight=False).print(message, style="red", markup=False)
-    return code
+    """Run one target and return its exit code; a failure is one clear line."""
+    command = typer.main.get_command(app)
+    return outcome(lambda: command.main(prog_name=PROGRAM, standalone_mode=False), "make", INTERRUPTED)
 
 
 if __name__ == "__main__":

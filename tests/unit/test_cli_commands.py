@@ -12,13 +12,16 @@ from types import ModuleType
 import pytest
 import typer
 
-from infra.cli import common, fleet_acts, groups, secret
+from infra.cli import common, errors, fleet_acts, groups, secret
 from infra.cli import fleet as fleet_commands
 from infra.cli import main as entry
 from infra.fleet import journal
 from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.lock import NullLock
-from infra.spec import CHECKOUT
+from infra.inventory import FleetError
+from infra.make.steps import StepFailedError
+from infra.spec import CHECKOUT, Problem, SpecError
+from infra.toolchain.errors import KeyMissingError
 from tests.unit.fleet_world import World, fleet
 
 
@@ -250,3 +253,42 @@ def test_the_lock_is_shown_without_its_token(world: World, capsys: pytest.Captur
     text = capsys.readouterr().out
     assert "a@m[1]" in text
     assert "t0ken" not in text
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (SpecError([Problem("lab.yml", 3, "hosts", "no such role", "")]), 64, "no such role"),
+        (FleetError("lab has no machines yet"), 64, "no machines"),
+        (KeyMissingError("no passphrase"), 7, "no passphrase"),
+        (PerennialError("held", code=Exit.LOCKED), 8, "held"),
+        (StepFailedError("converge", 2, Path("log"), "make converge"), 1, "next: make converge"),
+        (KeyboardInterrupt(), 130, "run the same command again"),
+        (ZeroDivisionError("by zero"), 1, "ZeroDivisionError: by zero"),
+    ],
+)
+def test_every_kind_of_failure_has_its_code_and_one_line(
+    error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`make` and `perennial` share one table: a script must not need to know which of them it called."""
+
+    def fail() -> None:
+        raise error
+
+    assert errors.outcome(fail, "make", "interrupted; run the same command again, it continues") == code
+    said = capsys.readouterr().err
+    assert said.startswith("make: ")
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [(["dwn"], "'down'"), (["down", "--evn", "x"], "--env"), (["up", "--env", "labb"], "'lab'")],
+)
+def test_a_wrong_word_for_make_is_one_line_and_code_64(words: list[str], hint: str) -> None:
+    """The Makefile hands on what a person typed; a traceback there hides the typing error."""
+    command = [sys.executable, "-m", "infra.make", *words]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == Exit.USAGE
+    assert hint in done.stderr
+    assert "Traceback" not in done.stderr
