@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from infra.existing import contact
 from infra.fleet import health, journal, lock, rolling
 from infra.fleet.remote import SshRunner
 from infra.inventory import FleetError, read_fleet
@@ -90,6 +91,9 @@ def _configure(acting: Acting, *arguments: str) -> None:
     steps, record = acting.steps, acting.record
     fleet = read_fleet(acting.platform.name)
     record.attach(fleet)
+    if "replace-host" not in fleet.document.capabilities:  # whoever is shut out of such a host stays out
+        with steps.timed("first look at every host"):
+            contact.require(fleet, SshRunner(fleet))
     with lock.held(fleet, record.reason) as fleet_lock:
         changed = provision.configure(steps, acting.platform, *arguments)
         record.change(*[host for host, count in changed.items() if count])

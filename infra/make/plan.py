@@ -17,11 +17,8 @@ DISK_BASE_GIB, DISK_PER_HOST_GIB = 3, 0.5
 def up_plan(platform: Platform) -> list[str]:
     """Return the lines that `make up` prints before it acts."""
     name, network = platform.name, platform.environment.network
-    if platform.environment.substrate != "lab":
-        return [
-            f"generate secrets for {name} and keep them encrypted in .state/",
-            f"configure {len(platform.hosts)} hosts over SSH: {', '.join(platform.hosts)}",
-        ]
+    if platform.environment.substrate == "existing":
+        return _existing_up(platform)
     hosts = len(platform.hosts)
     data = sum({v.name: v.size_gib for h in platform.hosts.values() for v in h.volumes}.values())
     return [
@@ -36,9 +33,28 @@ def up_plan(platform: Platform) -> list[str]:
     ]
 
 
+def _existing_up(platform: Platform) -> list[str]:
+    """Return what becomes of machines that are not ours: what roles take over, and what they expect."""
+    name, network = platform.name, platform.environment.network
+    operators = ", ".join(str(address) for address in network.operators)
+    lines = [
+        f"generate secrets for {name} and keep them encrypted in .state/",
+        f"look at {len(platform.hosts)} hosts over SSH before any change: {', '.join(platform.hosts)}",
+        "configure them: packages, accounts, /etc/hosts, SSH server, firewall (all other rules go)",
+        f"afterwards SSH answers to {operators} and the control hosts only, by key only",
+    ]
+    for volume, about in platform.environment.volumes.items():
+        carriers = [host.name for host in platform.with_role(about.role)]
+        same = ", the same file system on all of them" if about.shared and len(carriers) > 1 else ""
+        lines.append(f"expected there already: {about.path} ({volume}) on {', '.join(carriers)}{same}")
+    return [*lines, "nothing undoes this: use machines that do nothing else"]
+
+
 def down_plan(platform: Platform) -> list[str]:
     """Return the lines that `make down` prints before it acts."""
     name = platform.name
+    if platform.environment.substrate == "existing":
+        return [f"forget the secrets of {name} in .state/; the hosts and what is on them stay as they are"]
     return [
         f"end and remove the hosts {', '.join(platform.hosts)} with everything on them",
         f"remove the data volumes, secrets, bridge pl-{name} and nftables table perennial_{name}",
