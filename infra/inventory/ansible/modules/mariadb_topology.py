@@ -35,6 +35,7 @@ options:
   wait_seconds: {description: how long a replica may take to connect, type: int, default: 60}
 """
 
+REQUIRED = {"writer": ("name", "nodes"), "replica": ("name", "nodes", "source", "password")}
 MASTER_INFO = Path("/var/lib/mysql/master.info")
 MASTER_INFO_PASSWORD_LINE = 5  # after count, log file, position, host, user
 TRANSIENT = {
@@ -56,11 +57,10 @@ RETRY_SECONDS = 2
 SETTLE_SECONDS = 1
 
 REPLICA_FACTS = (
-    "Master_Host", "Master_Port", "Master_User", "Using_Gtid", "Master_SSL_Allowed", "Master_SSL_CA_File",
-    "Master_SSL_Verify_Server_Cert", "Slave_IO_Running", "Slave_SQL_Running", "Gtid_IO_Pos",
+    "Master_Host", "Master_Port", "Master_User", "Using_Gtid", "Gtid_IO_Pos", "Master_SSL_Allowed",
+    "Master_SSL_CA_File", "Master_SSL_Verify_Server_Cert", "Slave_IO_Running", "Slave_SQL_Running",
     "Last_IO_Errno", "Last_IO_Error", "Last_SQL_Errno", "Last_SQL_Error",
 )  # fmt: skip
-
 State = dict[str, Any]
 
 
@@ -82,9 +82,8 @@ def positions(state: State) -> dict[tuple[int, int], int]:
 def covers(one: State, other: State, but_from: int = 0) -> bool:
     """Tell whether `one` has every transaction of `other`, leaving out those of origin `but_from`."""
     have = positions(one)
-    return all(
-        have.get(key, 0) >= sequence for key, sequence in positions(other).items() if key[1] != but_from
-    )
+    needed = positions(other)
+    return all(have.get(key, 0) >= needed[key] for key in needed if key[1] != but_from)
 
 
 def elect(nodes: dict[str, State | None]) -> str:
@@ -135,9 +134,11 @@ class Server:
     """The server on this host."""
 
     def __init__(self, socket: str) -> None:
+        cursors = pymysql.cursors.DictCursor
         self._connection = pymysql.connect(
-            unix_socket=socket, user="root", autocommit=True, cursorclass=pymysql.cursors.DictCursor
+            unix_socket=socket, user="root", autocommit=True, cursorclass=cursors
         )
+        self.close = self._connection.close
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Return the rows of a statement."""
@@ -205,22 +206,14 @@ class Server:
                     raise TopologyError(f"replication does not start: {problem or 'no connection yet'}")
             time.sleep(0.2)
 
-    def close(self) -> None:
-        """Say goodbye, so that the server logs no aborted connection."""
-        self._connection.close()
-
 
 def follows(replica: dict[str, Any] | None, source: dict[str, Any]) -> bool:
     """Tell whether a server is set up to replicate from `source`, password and authority included."""
     if replica is None:
         return False
-    there = {
-        "host": replica["Master_Host"],
-        "port": replica["Master_Port"],
-        "user": replica["Master_User"],
-        "authority": replica["Master_SSL_CA_File"],
-        "password": MASTER_INFO.read_text("utf-8").splitlines()[MASTER_INFO_PASSWORD_LINE],
-    }
+    names = {"host": "Host", "port": "Port", "user": "User", "authority": "SSL_CA_File"}
+    there = {name: replica[f"Master_{column}"] for name, column in names.items()}
+    there["password"] = MASTER_INFO.read_text("utf-8").splitlines()[MASTER_INFO_PASSWORD_LINE]
     secure = (replica["Master_SSL_Allowed"], replica["Master_SSL_Verify_Server_Cert"]) == ("Yes", "Yes")
     wanted = {**source, "port": int(source["port"])}
     return secure and replica["Using_Gtid"] == "Slave_Pos" and there == wanted
@@ -262,9 +255,9 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     try:
         server = Server(module.params["socket"])
     except pymysql.MySQLError:
-        if phase == "read" and module.check_mode:
-            return {"state": None}
-        raise
+        if phase != "read" or not module.check_mode:
+            raise
+        return {"state": None}
     try:
         if phase == "read":
             return {"state": server.state()}
@@ -287,10 +280,7 @@ def main() -> None:
             "socket": {"type": "path", "default": "/run/mysqld/mysqld.sock"},
             "wait_seconds": {"type": "int", "default": 60},
         },
-        required_if=[
-            ("phase", "writer", ("name", "nodes")),
-            ("phase", "replica", ("name", "nodes", "source", "password")),
-        ],
+        required_if=[("phase", phase, arguments) for phase, arguments in REQUIRED.items()],
         supports_check_mode=True,
     )
     if not HAS_PYMYSQL:
