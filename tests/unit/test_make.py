@@ -77,6 +77,7 @@ def test_each_failure_ends_with_its_code_of_the_one_table(
     told = capsys.readouterr().err
     assert (str(failure) or "interrupted; run the same command again") in told
     assert "Traceback" not in told
+    assert "fault of Perennial" not in told
 
 
 def test_long_messages_are_not_broken_over_lines(

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One watched run of `make up` that serves several tests: it takes longer than all that they ask of it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.fleet.journal import Journal, journal_directory
+from infra.fleet.remote import SshRunner, must
+from tests.lab import exposure, runs
+from tests.lab_session import ENVIRONMENT, make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.inventory import Fleet
+
+# Holds every secret: the run must hand them over; and only tasks of the control host miss it meanwhile.
+MANAGED = "/etc/perennial/control/secrets.json"
+
+
+@dataclass(frozen=True)
+class WatchedRun:
+    """A run of `make up` after one managed file was deleted on one host, and what was tried meanwhile."""
+
+    host: str
+    code: int
+    output: str
+    lines: list[dict[str, Any]]
+    watch: exposure.Watch
+    second: subprocess.CompletedProcess[str]
+    holder: int
+
+
+@pytest.fixture(scope="session")
+def watched_run(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> WatchedRun:
+    """Return a finished run that mended one file; a second run was tried while it was at work."""
+    assert make("converge").returncode == 0  # so that the deleted file is all there is to do
+    runner = SshRunner(fleet, dry_run=False)
+    host = fleet.platform.with_role("control")[0].name
+    must(runner.run(host, ["rm", MANAGED]), "deleting")
+    journal = Journal(ENVIRONMENT, journal_directory(ENVIRONMENT))
+    before = len(journal.lines())
+    output = tmp_path_factory.mktemp("run") / "output"
+    with exposure.Watch(exposure.needles(fleet.secret_values)) as watch:
+        process = runs.start("up", ENVIRONMENT, output)
+        _await_start(journal, before, process, output)
+        second = make("up", "--yes")
+        code = process.wait(600)
+    begun = [line for line in journal.lines()[before:] if line["command"] == "make up"]
+    return WatchedRun(host, code, output.read_text("utf-8"), begun, watch, second, process.pid)
+
+
+def _await_start(journal: Journal, before: int, process: subprocess.Popen[str], output: Path) -> None:
+    while len(journal.lines()) == before:
+        assert process.poll() is None, output.read_text("utf-8")
+        time.sleep(0.1)
