@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import sync_playwright
 
+from infra.spec import CHECKOUT
 from tests.lab_session import remote
 
 if TYPE_CHECKING:
@@ -39,11 +41,11 @@ class Account:
     password: str
 
 
-def _pin(site: Target) -> str:
-    """Return the hash of the site's public key, once its chain and name were verified."""
+def _pin(target: Target) -> str:
+    """Return the hash of a server's public key, once its chain and name were verified."""
     with (
-        socket.create_connection((site.address, site.port), timeout=10) as raw,
-        site.context().wrap_socket(raw, server_hostname=site.domain) as wrapped,
+        socket.create_connection((target.address, target.port), timeout=10) as raw,
+        target.context().wrap_socket(raw, server_hostname=target.domain) as wrapped,
     ):
         certificate = x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"")
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -51,20 +53,41 @@ def _pin(site: Target) -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(site: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    """Return a browser context with the site's name bound to its address; all other names lead nowhere."""
-    rules = f"MAP {site.domain} {site.address}, MAP * ~NOTFOUND"
-    flags = [*FLAGS, f"--host-resolver-rules={rules}", f"--ignore-certificate-errors-spki-list={_pin(site)}"]
+def prometheus(fleet: Fleet, authority: Path) -> Target:
+    """Return the metrics server of the platform."""
+    host = fleet.platform.with_role("monitoring")[0]
+    port = fleet.platform.services["prometheus"].port
+    return Target(host.address, host.fqdn, authority, "/targets", port)
+
+
+@pytest.fixture(scope="session")
+def browser(
+    site: Target, prometheus: Target, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BrowserContext]:
+    """Return a browser context that knows the platform's own names; all other names lead nowhere."""
+    known = (site, prometheus)
+    rules = ", ".join(f"MAP {target.domain} {target.address}" for target in known)
+    pins = ",".join(_pin(target) for target in known)
+    flags = [
+        f"--host-resolver-rules={rules}, MAP * ~NOTFOUND",
+        f"--ignore-certificate-errors-spki-list={pins}",
+    ]
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             tmp_path_factory.mktemp("browser"),
             executable_path="/usr/bin/chromium",
-            args=flags,
+            args=[*FLAGS, *flags],
             viewport={"width": 1200, "height": 800},
             locale="zh-CN",
         )
         yield context
         context.close()
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a picture for the README where PERENNIAL_RECORD=1 asks for one."""
+    if os.environ.get("PERENNIAL_RECORD"):
+        page.screenshot(path=CHECKOUT / "tests" / "evidence" / f"{name}.png")
 
 
 @pytest.fixture

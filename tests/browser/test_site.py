@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import picture
 from tests.lab_session import remote
 
 if TYPE_CHECKING:
@@ -77,7 +78,17 @@ def test_an_author_publishes_in_chinese_and_english_with_a_picture(
     image = visitor.locator("article img, main img").first
     expect(image).to_be_visible()
     assert image.evaluate("node => node.naturalWidth") > 0
+    visitor.goto(f"https://{site.domain}/")
+    picture(visitor, "site")
     visitor.close()
+
+
+def test_every_target_of_prometheus_is_up(page: Page, prometheus: Target) -> None:
+    """What an engineer looks at first: the list of targets, without one that is down."""
+    page.goto(f"https://{prometheus.domain}:{prometheus.port}{prometheus.path}")
+    expect(page.locator("body")).to_contain_text("node-metrics")
+    expect(page.locator("body")).not_to_contain_text("DOWN")
+    picture(page, "prometheus-targets")
 
 
 PUBLISH = """
