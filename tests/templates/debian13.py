@@ -20,6 +20,7 @@ SCRIPT = """
 set -eu
 tree=$1 user=$2 mounts=$3; shift 3
 ip link set lo up
+ip link add host0 type bridge  # some daemons refuse a configuration whose interface does not exist
 base=$tree/mnt
 mount -t tmpfs tools "$base"
 mkdir "$base/upper" "$base/work" "$base/root"; root=$base/root

@@ -8,6 +8,7 @@ reloaded gracefully; a change that needs a restart leaves a mark for the rolling
 
 edge_settle [--check]           look and act (--check: only print)
 edge_settle --started UNIT      called by the unit itself when it starts: note its files, take the mark away
+edge_settle --reloaded UNIT     called by the unit itself when it reloads: note the files that this brings in
 """
 
 from __future__ import annotations
@@ -143,13 +144,14 @@ class Settler:
                         path.write_text(value)
 
 
-def started(name: str) -> None:
-    """Note the files of a unit that is about to start and take its mark away."""
+def noted(name: str, *kinds: str) -> None:
+    """Note that a unit takes in its files of `kinds`; a start also takes its mark away."""
     for unit in units():
         if unit.unit == name:
-            unit.note("start")
-            unit.note("reload")
-            unit.mark.unlink(missing_ok=True)
+            for kind in kinds:
+                unit.note(kind)
+            if "start" in kinds:
+                unit.mark.unlink(missing_ok=True)
 
 
 def main() -> int:
@@ -159,9 +161,10 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--started", metavar="UNIT")
+    parser.add_argument("--reloaded", metavar="UNIT")
     parsed = parser.parse_args()
-    if parsed.started:
-        started(parsed.started)
+    if parsed.started or parsed.reloaded:
+        noted(parsed.started or parsed.reloaded, *(("start", "reload") if parsed.started else ("reload",)))
         return 0
     settler = Settler(check=parsed.check)
     try:
