@@ -67,10 +67,10 @@ def test_an_author_publishes_in_chinese_and_english_with_a_picture(
 ) -> None:
     """Publish and upload through the REST interface as the editor does, then read the page as a visitor."""
     log_in(page, site, author)
-    picture = tmp_path / "picture.png"
-    page.screenshot(path=picture)
+    upload = tmp_path / "upload.png"
+    page.screenshot(path=upload)
     stamp = str(int(time.time()))
-    link = page.evaluate(PUBLISH, [f"你好 Hello {stamp}", list(picture.read_bytes())])
+    link = page.evaluate(PUBLISH, [f"你好 Hello {stamp}", list(upload.read_bytes())])
     browser.clear_cookies()
     visitor = browser.new_page()
     visitor.goto(link)
