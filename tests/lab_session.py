@@ -53,7 +53,7 @@ def platform() -> Platform:
 def fleet() -> Iterator[Fleet]:
     """Return the fleet of a lab that is up: made, removed, and nothing left behind."""
     ours = ENVIRONMENT == "test"
-    before = snapshot()
+    before = snapshot() if ours else {}
     if ours:
         result = make("up", "--yes")
         assert result.returncode == 0, result.stdout[-8000:]

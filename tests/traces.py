@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STATE, RUN = Path("/var/lib/perennial"), Path("/run")
 
@@ -20,11 +25,21 @@ def _lines(*command: str) -> list[str]:
 def _files() -> set[str]:
     """Return files and folders of ours outside the package cache, which is kept on purpose."""
     roots = [STATE, *RUN.glob("perennial*")]
-    return {str(path) for root in roots if root.exists() for path in root.rglob("*")}
+    return {path for root in roots for path in _below(root)}
+
+
+def _below(root: Path) -> Iterator[str]:
+    """Yield what is below `root`; other labs may take away meanwhile what this one lists."""
+    for folder, folders, names in os.walk(root):
+        yield from (f"{folder}/{name}" for name in (*folders, *names))
 
 
 def _cgroups() -> set[str]:
-    return {str(path) for path in Path("/sys/fs/cgroup").rglob("*perennial*") if path.is_dir()}
+    return {
+        path
+        for path in _below(Path("/sys/fs/cgroup"))
+        if "perennial" in Path(path).name and Path(path).is_dir()
+    }
 
 
 def _processes() -> set[str]:
