@@ -43,7 +43,7 @@ def licences(root: Path) -> Iterator[str]:
         if path.suffix == ".j2" or (path.suffix not in SOURCE and not shebang) or not text(path).strip():
             continue
         short = name(root, path)
-        found = LICENCE.search("\n".join(text(path).splitlines()[:8]))
+        found = LICENCE.search("\n".join(text(path).splitlines()[:12]))
         expected = {"Apache-2.0"}
         if short.startswith(WORDPRESS):
             expected = {"GPL-2.0-or-later"}

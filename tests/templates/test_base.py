@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """What every host gets: accepted by the daemons that read it."""
 
 from __future__ import annotations

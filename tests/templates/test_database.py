@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """MariaDB's configuration, judged by Debian 13's own server, and what makes replication safe in it."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Rules of every host of every environment: accepted by nft, closed by default, never shut to operators."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Who writes, decided from what all servers say; and what an account is compared by."""
 
 from __future__ import annotations

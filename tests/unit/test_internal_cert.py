@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """When a certificate is issued anew, and what the authority puts into it."""
 
 from __future__ import annotations
