@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infra.toolchain import private_state, pulumi_cli, venv
+from infra.toolchain import private_state, pulumi_cli, tools_image, venv
 from infra.toolchain.errors import ToolchainError
 from infra.toolchain.paths import Paths
 
@@ -35,14 +35,19 @@ def _alone(paths: Paths) -> Iterator[None]:
         yield
 
 
-def main() -> int:
-    """Bring the checkout's tools in order; return an exit code of the project's table."""
+def main(purposes: list[str]) -> int:
+    """Bring the checkout's tools for `purposes` in order; return an exit code of the project's table."""
     paths = Paths()
     try:
         with _alone(paths):
             venv.ensure(paths, say)
             pulumi_cli.ensure(paths, say)
             private_state.ensure(paths, say)
+            if "check" in purposes:
+                tools_image.ensure(paths.tools / "debian13", say)
+    except tools_image.ToolsImageError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
     except ToolchainError as error:
         print(f"setup: {error}", file=sys.stderr)
         return error.exit_code
@@ -53,4 +58,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(" ".join(sys.argv[1:]).split()))

@@ -69,4 +69,4 @@ if ((${#missing[@]})); then
 fi
 python=/usr/bin/python3 # Debian's own: the virtual environment must not depend on a personal one
 [[ -x $python ]] || python=$(command -v python3)
-exec env PYTHONPATH="$root" "$python" -m infra.toolchain.setup
+exec env PYTHONPATH="$root" "$python" -m infra.toolchain.setup "$purposes"

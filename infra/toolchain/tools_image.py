@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SUITE = "trixie"
 PACKAGES = (
@@ -64,7 +64,7 @@ def definition() -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def ensure(root: Path) -> Path:
+def ensure(root: Path, say: Callable[[str], None] = print) -> Path:
     """Return `root` as a link to a complete tree of today's definition; build one when there is none.
 
     That takes about a minute. Two callers at once are safe: the second one waits. An interrupted build begins
@@ -75,6 +75,7 @@ def ensure(root: Path) -> Path:
     store.mkdir(parents=True, exist_ok=True)
     with _locked(store / "lock"):
         if not tree.is_dir():
+            say("building the Debian 13 tree in which configurations are checked (about a minute)")
             _build(tree)
         for other in store.iterdir():
             if other.is_dir() and other != tree:
