@@ -24,7 +24,7 @@ LOOK = """
 . /etc/os-release; echo "system $ID $VERSION_CODENAME"
 echo "client ${SSH_CONNECTION%% *}"
 echo "init $(cat /proc/1/comm)"
-test -x /usr/bin/python3 && echo "python3 yes"
+/usr/bin/python3 -c "import apt" 2>/dev/null && echo "python yes"
 sudo -n /bin/true 2>/dev/null && echo "sudo yes"
 exit 0
 """
@@ -56,8 +56,8 @@ def problems(platform: Platform, host: Host, contact: Contact) -> list[str]:
         found.append(f"runs {known.get('system')}, needs {system}")
     if known.get("init") != "systemd":
         found.append(f"its init is {known.get('init')}, needs systemd")
-    if "python3" not in known:
-        found.append("has no /usr/bin/python3: apt-get install python3")
+    if "python" not in known:
+        found.append("has no Python that knows apt: apt-get install python3 python3-apt")
     if "sudo" not in known:
         line = f"{host.ssh_user} ALL=(ALL:ALL) NOPASSWD: ALL"
         found.append(f"{host.ssh_user} cannot sudo without a password: apt-get install sudo; sudoers: {line}")

@@ -60,11 +60,15 @@ def _resource_counts(lines: list[str]) -> list[str]:
 
 
 def unprovision(steps: Steps, platform: Platform) -> None:
-    """Remove the machines with their data, and the stack that described them."""
+    """Remove what the stack made (a lab: the machines with their data), and the stack."""
     hint = f"make down ENV={platform.name}"
     command, variables = _pulumi(platform, "destroy", "--yes", "--skip-preview", "--remove")
     steps.run(
-        "machines gone (pulumi destroy)", command, cwd=project(platform), hint=hint, environment=variables
+        "all gone that Pulumi made (pulumi destroy)",
+        command,
+        cwd=project(platform),
+        hint=hint,
+        environment=variables,
     )
 
 

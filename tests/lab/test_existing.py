@@ -53,7 +53,7 @@ BY_HAND = r"""
 set -eu
 userdel --remove ops
 rm -f /etc/sudoers.d/ops /etc/ssh/sshd_config.d/00-lab.conf /etc/apt/apt.conf.d/01proxy
-dpkg --purge python3-apt nftables >/dev/null
+dpkg --purge nftables >/dev/null
 useradd --create-home --shell /bin/bash admin
 echo 'admin ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/90-installer
 install -d -m 0700 -o admin -g admin ~admin/.ssh
@@ -229,6 +229,12 @@ def fixture_own_key(tmp_path: Path) -> tuple[Path, str]:
 def test_a_bare_host_becomes_ours_and_its_account_still_gets_in(own_key: tuple[Path, str]) -> None:
     """Roles install onto plain Debian, take over SSH and firewall, and shut out nobody who may come in."""
     with hosts_by_hand(ONE_OF_FOUR, ("host-d",), *own_key) as ours:
+        # a module that Ansible installs on the way is found only by the run after
+        ours.inside("host-d", "mv /usr/lib/python3/dist-packages/apt /root")
+        code, said = ours.make("up", "--yes")
+        assert (code, "host-d: has no Python that knows apt" in said) == (4, True), said[-6000:]
+        ours.inside("host-d", "mv /root/apt /usr/lib/python3/dist-packages/")
+
         code, said = ours.make("up", "--yes")
         assert code == 4, said[-6000:]
         assert "no host was changed; 3 in the way" in said

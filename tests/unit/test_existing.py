@@ -86,7 +86,7 @@ class Answering:
         return self.answers[host]
 
 
-SOUND = f"system debian trixie\nclient {CLIENT}\ninit systemd\npython3 yes\nsudo yes\n"
+SOUND = f"system debian trixie\nclient {CLIENT}\ninit systemd\npython yes\nsudo yes\n"
 
 
 def looked_at(platform: Platform, folder: Path, **answers: str | Result) -> None:
@@ -136,7 +136,7 @@ def test_sound_hosts_are_looked_at_and_let_be(platform: Platform, tmp_path: Path
     [
         (("debian trixie", "debian bookworm"), "host-b: runs debian bookworm, needs debian trixie"),
         (("init systemd", "init tini"), "host-b: its init is tini, needs systemd"),
-        (("python3 yes\n", ""), "host-b: has no /usr/bin/python3: apt-get install python3"),
+        (("python yes\n", ""), "host-b: has no Python that knows apt: apt-get install python3 python3-apt"),
         (("sudo yes\n", ""), "host-b: admin cannot sudo without a password"),
         (
             (CLIENT, "203.0.113.9"),
