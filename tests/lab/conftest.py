@@ -34,6 +34,7 @@ class WatchedRun:
     host: str
     code: int
     output: str
+    log: str
     lines: list[dict[str, Any]]
     watch: exposure.Watch
     second: subprocess.CompletedProcess[str]
@@ -45,7 +46,8 @@ def watched_run(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Watch
     """Return a finished run that mended one file; a second run was tried while it was at work."""
     journal = Journal(ENVIRONMENT, journal_directory(ENVIRONMENT))
     if not _at_this_commit(journal):
-        assert make("converge").returncode == 0  # so that the deleted file is all there is to do
+        converged = make("converge")  # so that the deleted file is all there is to do
+        assert converged.returncode == 0, converged.stdout[-6000:]
     runner = SshRunner(fleet, dry_run=False)
     host = fleet.platform.with_role("control")[0].name
     must(runner.run(host, ["rm", MANAGED]), "deleting")
@@ -57,7 +59,8 @@ def watched_run(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Watch
         second = make("up", "--yes")
         code = process.wait(600)
     begun = [line for line in journal.lines()[before:] if line["command"] == "make up"]
-    return WatchedRun(host, code, output.read_text("utf-8"), begun, watch, second, process.pid)
+    log = max((journal.directory / "logs").glob("*-up.log")).read_text("utf-8")
+    return WatchedRun(host, code, output.read_text("utf-8"), log, begun, watch, second, process.pid)
 
 
 def _at_this_commit(journal: Journal) -> bool:

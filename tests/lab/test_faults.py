@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from infra.fleet import health
 from infra.fleet.exits import Exit
 from infra.fleet.journal import Journal, journal_directory
 from infra.fleet.remote import SshRunner, must
@@ -159,7 +160,7 @@ def test_pulumi_sees_a_lost_host_and_heals_it(fleet: Fleet, site: Target, watche
     code, said = pulumi("refresh", "--preview-only", "--expect-no-changes")
     assert code == 0, said
     assert doctor() == (Exit.DONE, [])
-    assert make("up", "--yes").returncode == Exit.DONE
+    health.wait_all(fleet)
     assert runs.answers(site)
 
 
