@@ -55,7 +55,8 @@ def test_keys_and_secrets_are_for_the_control_user_alone(host: RemoteHost) -> No
 
 def test_the_operators_key_is_not_there(host: RemoteHost, fleet: Fleet) -> None:
     """A control host that is taken over must not give away the key that lets operators mend it."""
-    assert "ssh-operator" not in json.loads(host.file(f"{CONTROL}/secrets.json").content_string)
+    known = json.loads(host.file(f"{CONTROL}/secrets.json").content_string)["ssh-operator"]
+    assert set(known) <= {"kind", "public_key"}
     private = fleet.secret("ssh-operator")["private_key"].strip()
     for path in host.check_output(f"find {CONTROL} -type f").split():
         # compared here: a key in the command line would be one in a process list

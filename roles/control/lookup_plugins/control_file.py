@@ -23,20 +23,24 @@ options:
   _terms: {description: names of files, required: true}
 """
 
-# the key of whoever acts from outside stays outside: a control host has one of its own
+# the key of whoever acts from outside stays outside: a control host has one of its own. Its public half is
+# what hosts let in, so that a converge from here must know it.
 OUTSIDE_ONLY = ("ssh-operator",)
+PUBLIC = ("kind", "public_key")
 
 
 def fleet_document(fleet: Fleet) -> str:
-    """Return the fleet document without secret values."""
+    """Return the fleet document, which has no secret values."""
     data = fleet.document.model_dump(mode="json", by_alias=True)
-    data["secrets"] = {name: value for name, value in data["secrets"].items() if name not in OUTSIDE_ONLY}
     return json.dumps(data, indent=1, sort_keys=True) + "\n"
 
 
 def secret_values(fleet: Fleet) -> str:
-    """Return the values of all secrets that control hosts work with."""
-    kept = {name: value for name, value in fleet.secret_values.items() if name not in OUTSIDE_ONLY}
+    """Return the values of all secrets, of keys that stay outside the public half."""
+    kept = {
+        name: {part: text for part, text in value.items() if name not in OUTSIDE_ONLY or part in PUBLIC}
+        for name, value in fleet.secret_values.items()
+    }
     return json.dumps(kept, indent=1, sort_keys=True) + "\n"
 
 

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a control host is told: all it works with, and nobody else's key."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.spec import CHECKOUT
+from tests.unit.fleet_world import fleet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRETS = {
+    "ssh-operator": {"kind": "ssh-key", "private_key": "operators own", "public_key": "ssh-ed25519 operator"},
+    "ssh-control": {"kind": "ssh-key", "private_key": "control's own", "public_key": "ssh-ed25519 control"},
+    "cache-agent": {"kind": "password", "value": "token"},
+}
+
+
+@pytest.fixture(name="lookup")
+def fixture_lookup() -> Any:
+    """Return the plug-in of the role as a module."""
+    path = CHECKOUT / "roles" / "control" / "lookup_plugins" / "control_file.py"
+    spec = importlib.util.spec_from_file_location("control_file", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_operators_private_key_stays_outside_and_the_public_one_is_known(
+    lookup: Any, tmp_path: Path
+) -> None:
+    """With the private key a control host could not be shut out; without the public one it would shut out."""
+    text = lookup.secret_values(replace(fleet(tmp_path), secret_values=SECRETS))
+    assert "operators own" not in text
+    known = json.loads(text)
+    assert known["ssh-operator"] == {"kind": "ssh-key", "public_key": "ssh-ed25519 operator"}
+    assert {name: known[name] for name in ("ssh-control", "cache-agent")} == {
+        name: SECRETS[name] for name in ("ssh-control", "cache-agent")
+    }
+
+
+def test_a_control_host_gives_out_what_it_was_given(lookup: Any, tmp_path: Path) -> None:
+    """Its daily check renders the same files from its own copies; a difference would be drift for ever."""
+    first = lookup.secret_values(replace(fleet(tmp_path), secret_values=SECRETS))
+    assert lookup.secret_values(replace(fleet(tmp_path), secret_values=json.loads(first))) == first
