@@ -185,7 +185,6 @@ NEEDED_SECRETS = (
     "ssh-control",
     "db-admin",
     "db-replication",
-    "db-monitor",
     "cache-agent",
 )
 # MiB. app: two PHP workers beside OPcache and nginx (infra/spec/sizing.py). The others are chosen,
