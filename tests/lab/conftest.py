@@ -32,7 +32,6 @@ class WatchedRun:
     """A run of `make up` after one managed file was deleted on one host, and what was tried meanwhile."""
 
     host: str
-    code: int
     output: str
     log: str
     lines: list[dict[str, Any]]
@@ -43,7 +42,7 @@ class WatchedRun:
 
 @pytest.fixture(scope="session")
 def watched_run(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> WatchedRun:
-    """Return a finished run that mended one file; a second run was tried while it was at work."""
+    """Return a run that mended one file and ended with 0; a second run was tried while it was at work."""
     journal = Journal(ENVIRONMENT, journal_directory(ENVIRONMENT))
     if not _at_this_commit(journal):
         converged = make("converge")  # so that the deleted file is all there is to do
@@ -58,9 +57,10 @@ def watched_run(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Watch
         _await_start(journal, before, process, output)
         second = make("up", "--yes")
         code = process.wait(600)
+    assert code == 0, output.read_text("utf-8")[-6000:]
     begun = [line for line in journal.lines()[before:] if line["command"] == "make up"]
     log = max((journal.directory / "logs").glob("*-up.log")).read_text("utf-8")
-    return WatchedRun(host, code, output.read_text("utf-8"), log, begun, watch, second, process.pid)
+    return WatchedRun(host, output.read_text("utf-8"), log, begun, watch, second, process.pid)
 
 
 def _at_this_commit(journal: Journal) -> bool:

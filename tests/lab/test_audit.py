@@ -34,7 +34,6 @@ def test_a_run_is_in_the_journal_with_the_hosts_that_it_changed(
     fleet: Fleet, watched_run: WatchedRun
 ) -> None:
     """One file was deleted on one host; a refused run beside it changed nothing and is no act."""
-    assert watched_run.code == 0, watched_run.output[-6000:]
     lines = by_event(watched_run.lines)
     assert lines["END"]["changed"] == [watched_run.host]
     assert lines["END"]["outcome"] == "done"
