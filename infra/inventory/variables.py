@@ -45,6 +45,7 @@ def _card(host: Host) -> dict[str, Any]:
         "fqdn": host.fqdn,
         "roles": list(host.roles),
         "disabled": host.disabled,
+        "ssh_user": host.ssh_user,
     }
 
 

@@ -43,7 +43,9 @@ def test_the_ssh_server_accepts_its_configuration(debian13_tools: Tools, tmp_pat
 @pytest.mark.parametrize(("user", "root"), [("ops", "no"), ("root", "prohibit-password"), ("admin", "no")])
 def test_the_way_in_that_the_fleet_names_stays_open(user: str, root: str) -> None:
     """A host that somebody already has may be reached by another account; a converge must not lock it out."""
-    text = render("base", "sshd.conf.j2", {**variables_of("app-1"), "ansible_user": user})
+    variables = variables_of("app-1")
+    variables["perennial"]["host"]["ssh_user"] = user
+    text = render("base", "sshd.conf.j2", variables)
     assert f"PermitRootLogin {root}\n" in text
     allowed = next(line for line in text.splitlines() if line.startswith("AllowUsers")).split()[1:]
     assert allowed == list(dict.fromkeys(["ops", user]))
