@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import sync_playwright
 
 from infra.spec import CHECKOUT
+from loadtests.probe import Target
 from tests.lab_session import remote
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
     from infra.inventory import Fleet
-    from loadtests.probe import Target
 
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -57,7 +57,7 @@ def prometheus(fleet: Fleet, authority: Path) -> Target:
     """Return the metrics server of the platform."""
     host = fleet.platform.with_role("monitoring")[0]
     port = fleet.platform.services["prometheus"].port
-    return Target(host.address, host.fqdn, authority, "/targets", port)
+    return Target(host.address, host.fqdn, authority, "/classic/targets", port)
 
 
 @pytest.fixture(scope="session")
