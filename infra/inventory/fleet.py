@@ -29,6 +29,12 @@ class FleetError(Exception):
     """The fleet cannot be read; the message says what, where and the next command."""
 
 
+class FleetKeyError(FleetError):
+    """The secrets cannot be decrypted."""
+
+    exit_code = 7
+
+
 class FleetHost(Frozen):
     """How one machine is reached; `host_key` is its public SSH host key."""
 
@@ -143,7 +149,12 @@ def _from_pulumi(platform: Platform) -> tuple[FleetDocument, dict[str, dict[str,
     if "fleet" not in outputs:
         raise FleetError(f"{platform.name} has no machines yet; next: make up ENV={platform.name}")
     document = parse_document(json.dumps(outputs["fleet"]), f"stack {platform.name}, output fleet")
-    return document, outputs.get("secrets", {})
+    secrets = outputs.get("secrets")
+    if not isinstance(secrets, dict):  # Pulumi answers null, and exit 0, to a wrong passphrase
+        raise FleetKeyError(
+            f"the passphrase does not open the secrets of {platform.name}; next: perennial doctor"
+        )
+    return document, secrets
 
 
 def stack_outputs(substrate: str, environment: str) -> dict[str, Any]:

@@ -191,3 +191,19 @@ def test_the_lookup_gives_a_secret_only_to_hosts_that_may_read_it() -> None:
     assert lookup.run(["db-replication"], variables["db-1"]) == [PLANTED]
     with pytest.raises(Exception, match="secret 'db-replication' is not for host 'edge-1'"):
         lookup.run(["db-replication"], variables["edge-1"])
+
+
+def test_a_wrong_passphrase_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pulumi answers null to it with exit 0: without a word here, that ends in a traceback far away."""
+    document = {
+        "schema": "fleet/1", "environment": "lab", "substrate": "lab", "capabilities": [], "hosts": {},
+        "secrets": {},
+    }  # fmt: skip
+    outputs = {"fleet": document, "secrets": None}
+    monkeypatch.setattr("infra.inventory.fleet.stack_outputs", lambda *_: outputs)
+    monkeypatch.setattr("infra.inventory.fleet.on_control_host", lambda: False)
+    read_fleet.cache_clear()
+    with pytest.raises(FleetError, match="passphrase") as raised:
+        read_fleet("lab")
+    assert getattr(raised.value, "exit_code", None) == 7
+    read_fleet.cache_clear()
