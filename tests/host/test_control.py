@@ -97,11 +97,18 @@ def test_converge_check_finds_nothing_and_says_so(
     assert counts == {"hosts": str(len(enabled)), "changed": "0", "failed": "0"}
 
 
+# Runs on the control host: the list of files is longer than a command line may be.
+DAMAGED = """
+import hashlib, json, pathlib, sys
+release = pathlib.Path(sys.argv[1])
+for name, (kind, value, *_) in json.loads((release / "MANIFEST.json").read_text()).items():
+    if kind != "link" and hashlib.sha256((release / name).read_bytes()).hexdigest() != value:
+        print(name)
+"""
+
+
 def test_a_damaged_file_of_the_release_is_seen(host: RemoteHost) -> None:
     """No stamp replaces looking: the installed manifest tells what the files must be."""
     release = host.check_output("readlink -f /opt/perennial/current")
-    manifest = json.loads(host.file(f"{release}/MANIFEST.json").content_string)
-    sums = "".join(
-        f"{value[1]}  {release}/{name}\n" for name, value in manifest.items() if value[0] != "link"
-    )
-    assert host.run("sh -c %s", f"sha256sum --quiet --check <<'END'\n{sums}END").rc == 0
+    answer = host.run("python3 -c %s %s", DAMAGED, release)
+    assert (answer.rc, answer.stdout.split()) == (0, []), answer
