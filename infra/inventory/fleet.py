@@ -140,8 +140,19 @@ def _from_files(environment: str) -> tuple[FleetDocument, dict[str, dict[str, st
         raise FleetError(f"this control host serves {document.environment!r}, not {environment!r}")
     # whatever account an operator comes in by, the control host's key is authorised for this one (role base)
     hosts = {name: host.model_copy(update={"user": CONTROL_USER}) for name, host in document.hosts.items()}
-    secrets = json.loads((CONTROL_DIRECTORY / "secrets.json").read_text("utf-8"))
-    return document.model_copy(update={"hosts": hosts}), secrets
+    return document.model_copy(update={"hosts": hosts}), _secrets_from_file(
+        CONTROL_DIRECTORY / "secrets.json"
+    )
+
+
+def _secrets_from_file(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        values: dict[str, dict[str, str]] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        # the error's own text could quote what the file holds
+        problem = f"{path}: cannot be read ({type(error).__name__})"
+        raise FleetError(f"{problem}; next, on the operator's machine: make converge") from None
+    return values
 
 
 def _from_pulumi(platform: Platform) -> tuple[FleetDocument, dict[str, dict[str, str]]]:

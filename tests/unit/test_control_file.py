@@ -52,3 +52,12 @@ def test_a_control_host_gives_out_what_it_was_given(lookup: Any, tmp_path: Path)
     """Its daily check renders the same files from its own copies; a difference would be drift for ever."""
     first = lookup.secret_values(replace(fleet(tmp_path), secret_values=SECRETS))
     assert lookup.secret_values(replace(fleet(tmp_path), secret_values=json.loads(first))) == first
+
+
+def test_control_hosts_come_in_by_their_own_account(lookup: Any, tmp_path: Path) -> None:
+    """Hosts that exist already may let operators in by another one; the check sees this one."""
+    made = fleet(tmp_path)
+    hosts = {name: host.model_copy(update={"user": "admin"}) for name, host in made.document.hosts.items()}
+    changed = replace(made, document=made.document.model_copy(update={"hosts": hosts}))
+    assert lookup.fleet_document(changed) == lookup.fleet_document(made)
+    assert '"admin"' not in lookup.fleet_document(changed)

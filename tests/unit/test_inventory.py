@@ -144,6 +144,19 @@ def test_a_control_host_reads_files_and_uses_its_own_key(tmp_path: Path) -> None
     assert found.key_file.read_text() == "control key\n"
 
 
+@pytest.mark.parametrize("content", [None, '{"ssh-control": planted-secret-value-7f3a'])
+def test_a_control_host_without_its_secrets_says_what_mends_it(tmp_path: Path, content: str | None) -> None:
+    """A deleted or half-written file is mended from outside; a traceback might quote it."""
+    folder = tmp_path / "control"
+    folder.mkdir()
+    (folder / "fleet.json").write_text(json.dumps(document()))
+    if content is not None:
+        (folder / "secrets.json").write_text(content)
+    with pytest.raises(FleetError, match=r"secrets\.json: cannot be read .*make converge") as failure:
+        read_fleet("lab")
+    assert PLANTED not in str(failure.value)
+
+
 def test_a_control_host_serves_one_environment(tmp_path: Path) -> None:
     """A command for another environment must not act on this one."""
     folder = tmp_path / "control"

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from infra.inventory import Fleet, read_fleet
+from infra.inventory.fleet import CONTROL_USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +31,9 @@ PUBLIC = ("kind", "public_key")
 
 
 def fleet_document(fleet: Fleet) -> str:
-    """Return the fleet document, which has no secret values."""
+    """Return the fleet document, without secret values, with the account that control hosts use."""
     data = fleet.document.model_dump(mode="json", by_alias=True)
+    data["hosts"] = {name: host | {"user": CONTROL_USER} for name, host in data["hosts"].items()}
     return json.dumps(data, indent=1, sort_keys=True) + "\n"
 
 
