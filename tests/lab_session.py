@@ -61,7 +61,9 @@ def fleet() -> Iterator[Fleet]:
     if ours and not os.environ.get("PERENNIAL_KEEP_LAB"):
         result = make("down", "--yes")
         assert result.returncode == 0, result.stdout[-8000:]
-        assert left_behind(before, snapshot()) == {}
+        left = left_behind(before, snapshot())
+        if left:
+            pytest.fail(f"make down left on this machine: {left}", pytrace=False)
 
 
 def remote(fleet: Fleet, name: str) -> RemoteHost:

@@ -32,6 +32,7 @@ class Peer:
 
     def __init__(self, server: socket.socket, talk: Callable[[socket.socket], None]) -> None:
         self.heard: list[bytes] = []
+        self.hung_up = threading.Event()
         self.server = server
         self.talk = talk
         threading.Thread(target=self._serve, daemon=True).start()
@@ -44,6 +45,7 @@ class Peer:
                 return
             with client:
                 self.talk(client)
+            self.hung_up.set()
 
 
 def varnish(statuses: list[int], heard: list[bytes]) -> Callable[[socket.socket], None]:
@@ -98,9 +100,10 @@ def test_a_restarted_varnish_costs_one_failure(tcp: socket.socket) -> None:
     """Its old connection is dead without a word."""
     heard: list[bytes] = []
     statuses = [200]
-    Peer(tcp, varnish(statuses, heard))
+    peer = Peer(tcp, varnish(statuses, heard))
     client = io.VarnishCli(tcp.getsockname(), SECRET)
     client.ban("obj.status != 0")
+    assert peer.hung_up.wait(10)
     statuses.append(200)
     with pytest.raises(bans.AgentError):
         client.ban("obj.status != 0")
