@@ -15,22 +15,24 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 INTERESTING = re.compile(r"^(TASK \[|PLAY \[|\s[+~-] |\s*lab:index:|changed: \[|building |fetching )")
+REASON = re.compile(r"^\s*(?:error|fatal|ERROR!?)\b.*?: (?!update failed|preview failed|one or more)(.+)")
 SHOWN_ON_FAILURE = 40
 
 
 class StepFailedError(Exception):
-    """A step ended badly; the message names the step, the log and the next command."""
+    """A step ended badly; the message names the step, the first error, the log and the next command."""
 
     exit_code = 1
 
-    def __init__(self, title: str, code: int, log: Path, hint: str) -> None:
+    def __init__(self, title: str, code: int, reason: str, log: Path, hint: str) -> None:
         """Keep the step's exit code for the caller."""
         self.code = code
-        super().__init__(f"{title} failed (exit {code}); whole output: {log}; next: {hint}")
+        told = f": {reason}" if reason else ""
+        super().__init__(f"{title} failed (exit {code}){told}; whole output: {log}; next: {hint}")
 
 
 @dataclass
@@ -76,7 +78,7 @@ class Steps:
         self.seconds[title] = time.monotonic() - begin
         if code not in accept:
             self._show_failure(title, lines)
-            raise StepFailedError(title, code, self.log, hint)
+            raise StepFailedError(title, code, first_error(lines), self.log, hint)
         self.console.print(f"  [green]✓[/green] {title} [dim]{self.seconds[title]:.1f} s[/dim]")
         return lines
 
@@ -84,6 +86,12 @@ class Steps:
         self.console.print(f"  [red]✗[/red] {title}")
         for line in lines[-SHOWN_ON_FAILURE:]:
             self.console.print(f"    {line}", markup=False)
+
+
+def first_error(lines: Iterable[str]) -> str:
+    """Return what the first error line of Pulumi or Ansible says, cut at 400 characters, or nothing."""
+    found = (match for line in lines if (match := REASON.match(line)))
+    return next((match[1][:400] for match in found), "")
 
 
 def _short(line: str) -> str:

@@ -262,7 +262,7 @@ def test_the_lock_is_shown_without_its_token(world: World, capsys: pytest.Captur
         (FleetError("lab has no machines yet"), 64, "no machines"),
         (KeyMissingError("no passphrase"), 7, "no passphrase"),
         (PerennialError("held", code=Exit.LOCKED), 8, "held"),
-        (StepFailedError("converge", 2, Path("log"), "make converge"), 1, "next: make converge"),
+        (StepFailedError("converge", 2, "", Path("log"), "make converge"), 1, "next: make converge"),
         (KeyboardInterrupt(), 130, "run the same command again"),
         (ZeroDivisionError("by zero"), 1, "ZeroDivisionError: by zero"),
     ],

@@ -53,7 +53,7 @@ def test_an_unknown_environment_is_named_with_those_that_exist(
 
 
 FAILURES: list[tuple[BaseException, int]] = [
-    (StepFailedError("machines", 255, Path("/x.log"), "make up"), Exit.FAILED),
+    (StepFailedError("machines", 255, "no room", Path("/x.log"), "make up"), Exit.FAILED),
     (PerennialError("held", code=Exit.LOCKED), Exit.LOCKED),
     (LockedError("held by another"), Exit.LOCKED),
     (KeyMissingError("not the passphrase"), Exit.KEY),
@@ -132,6 +132,24 @@ def test_a_failed_step_names_itself_its_log_and_the_next_command(tmp_path: Path)
     ):
         run.run("machines", ["sh", "-c", "echo said; exit 3"], cwd=tmp_path, hint="make up")
     assert "said\n" in (tmp_path / "logs" / "up.log").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (
+            ["Diagnostics:", "    error: update failed", "    error: port 3143 is in use"],
+            "port 3143 is in use",
+        ),
+        (["  lab:index:Network: error: bridge: no right to make it"], ""),
+        (["fatal: [edge-1]: FAILED! => no such file"], "[edge-1]: FAILED! => no such file"),
+        (["all went well"], ""),
+    ],
+    ids=["pulumi", "in passing", "ansible", "none"],
+)
+def test_the_first_error_of_a_step_is_told(lines: list[str], reason: str) -> None:
+    """The last line of a failed command is what CI and people see; it must say why."""
+    assert steps.first_error(lines) == reason
 
 
 def interrupted_at_work(script: str, cwd: Path) -> None:

@@ -80,7 +80,7 @@ class PackageCache:
         write_atomic(self._paths.cache / "conf" / "acng.conf", self._configuration(port, budget))
         apply_rules(_TABLE, _RULES.format(port=port), budget)
         process = subprocess.Popen(
-            [_PROGRAM, "-c", self._paths.cache / "conf"],
+            self._command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -90,8 +90,6 @@ class PackageCache:
             start_new_session=True,
             cwd="/",
         )
-        started = psutil.Process(process.pid).create_time()
-        write_atomic(self._paths.cache / "process", f"{process.pid} {started} {port}\n")
         while not _answers(port):
             if process.poll() is not None:
                 raise LabError(f"package cache: apt-cacher-ng ended at once; its log is {log}/apt-cacher.err")
@@ -114,25 +112,22 @@ class PackageCache:
             lines["Proxy"] = proxy
         return "".join(f"{key}: {value}\n" for key, value in lines.items())
 
-    def _record(self) -> list[str]:
-        with suppress(FileNotFoundError):
-            return (self._paths.cache / "process").read_text(encoding="ascii").split()
-        return []
+    @property
+    def _command(self) -> list[str]:
+        return [str(_PROGRAM), "-c", str(self._paths.cache / "conf")]
 
     def _port(self) -> int:
-        record = self._record()
-        return int(record[2]) if record else 0
+        """The port in the configuration, which is only written while no cache of ours runs; 0 without one."""
+        with suppress(FileNotFoundError):
+            for line in (self._paths.cache / "conf" / "acng.conf").read_text(encoding="utf-8").splitlines():
+                if line.startswith("Port:"):
+                    return int(line.removeprefix("Port:"))
+        return 0
 
     def _process(self) -> psutil.Process | None:
-        record = self._record()
-        if not record:
-            return None
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(int(record[0]))
-            same = (
-                abs(process.create_time() - float(record[1])) < 0.05
-            )  # a pid alone may have been used again
-            if same and process.status() != psutil.STATUS_ZOMBIE:
+        """Our process, by its command line: a noted number is lost when its writer is killed."""
+        for process in psutil.process_iter(["cmdline", "status"]):
+            if process.info["cmdline"] == self._command and process.info["status"] != psutil.STATUS_ZOMBIE:
                 return process
         return None
 
