@@ -70,6 +70,9 @@ def unprovision(steps: Steps, platform: Platform) -> None:
         hint=hint,
         environment=variables,
     )
+    if platform.environment.substrate == "lab":
+        remove = [sys.executable, "-m", "infra.lab.core.nspawn", "remove", platform.name]
+        steps.run("all gone that failed or killed runs left", remove, cwd=CHECKOUT, hint=hint)
 
 
 def configure(steps: Steps, platform: Platform, *arguments: str) -> dict[str, int]:

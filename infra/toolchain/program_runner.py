@@ -55,6 +55,8 @@ def run(message: dict[str, Any]) -> int:
         if error.code() is not grpc.StatusCode.UNAVAILABLE:  # else the engine is going down and has told why
             pulumi.log.error(f"the engine refused a call: {error.details()}")
         return ALREADY_SHOWN
+    except KeyboardInterrupt:  # the engine ends the program after an error elsewhere, which it has shown
+        return ALREADY_SHOWN
     except Exception:  # the program is the user's: whatever it raises goes to the engine's output
         pulumi.log.error("the program failed:\n" + program_traceback(sys.exc_info()[1]))
         return ALREADY_SHOWN

@@ -16,7 +16,7 @@ import pytest
 from infra.fleet.exits import Exit, PerennialError
 from infra.inventory import FleetError
 from infra.make import __main__ as entry
-from infra.make import acts, plan, steps
+from infra.make import acts, plan, provision, steps
 from infra.make.steps import StepFailedError, Steps
 from infra.spec import load
 from infra.toolchain.errors import IntegrityError, KeyMissingError, LockedError
@@ -122,6 +122,20 @@ def test_the_plan_names_every_change_on_this_machine_and_the_way_back() -> None:
     told = "\n".join(plan.up_plan(load("lab")))
     for word in ("pl-lab", "10.87.0.0/24", "nftables", "GiB", "memory", "3143", "minutes", "make down"):
         assert word in told
+
+
+@pytest.mark.parametrize(("substrate", "swept"), [("lab", True), ("existing", False)])
+def test_down_also_removes_what_no_state_knows(
+    substrate: str, swept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that failed half way is in no state of Pulumi, and its bridge stayed for ever."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(Steps, "run", lambda _self, _title, command, **_: commands.append(list(command)))
+    platform = load("test")
+    environment = platform.environment.model_copy(update={"substrate": substrate})
+    provision.unprovision(Steps(tmp_path / "log"), replace(platform, environment=environment))
+    assert commands[0][1] == "destroy"
+    assert [command[-2:] for command in commands[1:]] == ([["remove", "test"]] if swept else [])
 
 
 def test_a_failed_step_names_itself_its_log_and_the_next_command(tmp_path: Path) -> None:

@@ -128,3 +128,18 @@ def test_program_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
     answer = language_host.LanguageHost("127.0.0.1:1").Run(request, None)  # type: ignore[arg-type]
     assert "exit code 3" in answer.error
     assert not answer.bail
+
+
+def test_program_ended_by_the_engine_says_nothing(tmp_path: Path) -> None:
+    """The engine ends a program after another resource's error: a traceback would bury that error."""
+    program = tmp_path / "__main__.py"
+    program.write_text("raise KeyboardInterrupt\n")
+    code = (
+        "from infra.toolchain import program_runner as r\n"
+        f"r.prepare = lambda message: r.Path({str(program)!r})\n"
+        "async def stack(program): program()\n"
+        "r.runtime.run_in_stack = stack\n"
+        "r.sys.exit(r.run({}))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (program_runner.ALREADY_SHOWN, "", "")

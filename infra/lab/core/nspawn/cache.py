@@ -79,20 +79,22 @@ class PackageCache:
             os.chown(directory, account.pw_uid, account.pw_gid)
         write_atomic(self._paths.cache / "conf" / "acng.conf", self._configuration(port, budget))
         apply_rules(_TABLE, _RULES.format(port=port), budget)
+        # Popen's own user= would make it fork instead of vfork, and now and then gRPC's fork handlers, in
+        # whose server this runs, abort such a child.
         process = subprocess.Popen(
-            self._command,
+            ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups", *self._command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            user=account.pw_uid,
-            group=account.pw_gid,
-            extra_groups=[],
             start_new_session=True,
             cwd="/",
         )
         while not _answers(port):
             if process.poll() is not None:
-                raise LabError(f"package cache: apt-cacher-ng ended at once; its log is {log}/apt-cacher.err")
+                raise LabError(
+                    f"package cache: apt-cacher-ng ended at once (exit {process.returncode}); "
+                    f"its log is {log}/apt-cacher.err"
+                )
             budget.pause(0.02, "starting the package cache")
 
     def _configuration(self, port: int, budget: Budget) -> str:
