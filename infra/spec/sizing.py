@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers and buffers from a host's size and roles; never from what a guest reads off a shared machine.
 
-Sources: a PHP-FPM worker of WordPress measured at 45 to 60 MiB resident (`make bench`, row php-worker);
+Sources: the largest PHP-FPM worker of WordPress holds about half of PHP_WORKER_MIB of its own after a load of
+pages (`make bench`, row php-worker); the rest is left for plugins and uploads;
 MariaDB's knowledge base advises most of the memory for InnoDB on a dedicated server, half is left to
 connections and the page cache here because hosts are small; Varnish needs about 1 kB an object on top of its
 storage.

@@ -9,6 +9,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.lab_session import remote
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from infra.inventory import Fleet
     from infra.spec import Host, Platform
+    from loadtests.probe import Target
 
 pytestmark = pytest.mark.role("logs")
 
@@ -51,6 +53,31 @@ def test_every_host_is_kept_under_its_own_name(host: RemoteHost, fleet: Fleet, p
         remote(fleet, name).check_output(f"logger --tag test {token}")
     for name, token in tokens.items():
         assert [line["host"] for line in find(host, token)] == [name]
+
+
+def test_the_access_log_of_every_edge_arrives_whole(
+    host: RemoteHost, fleet: Fleet, platform: Platform, site: Target
+) -> None:
+    """300 requests in a burst are 300 lines: a journal's rate limit once dropped most of such a burst."""
+    for edge in platform.with_role("edge", enabled_only=True):
+        token = uuid.uuid4().hex
+        with httpx.Client(verify=site.context(), timeout=10) as client:
+            for _ in range(300):
+                client.get(
+                    f"https://{edge.address}/",
+                    headers={"Host": site.domain, "User-Agent": token},
+                    extensions={"sni_hostname": site.domain},
+                )
+        end = time.monotonic() + 15
+        while (lines := access_lines(host, token)) != [edge.name] * 300 and time.monotonic() < end:
+            time.sleep(0.5)
+        assert lines == [edge.name] * 300
+
+
+def access_lines(host: RemoteHost, agent: str) -> list[str]:
+    """Return for each stored access line of a user agent the host under whose name it is kept."""
+    found = host.run(f"grep -rhF {agent} {STORE} --include=*.log").stdout.splitlines()
+    return [line["host"] for line in map(json.loads, found) if json.loads(line["message"])["agent"] == agent]
 
 
 def test_a_sender_without_a_certificate_gets_no_line_in(

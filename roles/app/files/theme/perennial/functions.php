@@ -88,6 +88,10 @@ function lean(): void {
 	remove_filter( 'theme_mod_custom_logo', '_override_custom_logo_theme_mod' );
 	remove_action( 'wp_body_open', 'wp_global_styles_render_svg_filters' );
 	remove_action( 'wp_head', 'wp_print_auto_sizes_contain_css_fix', 1 );
+	// It merges every theme.json to find fonts, of which this theme has none.
+	remove_action( 'wp_head', 'wp_print_font_faces', 50 );
+	// This theme has no place for widgets; a plugin's own are registered all the same.
+	add_filter( 'load_default_widgets', '__return_false' );
 	if ( ! is_admin() && ! str_contains(
 		$_SERVER['REQUEST_URI'] ?? '',
 		'wp-json'
