@@ -58,7 +58,7 @@ def test_every_host_is_kept_under_its_own_name(host: RemoteHost, fleet: Fleet, p
 def test_the_access_log_of_every_edge_arrives_whole(
     host: RemoteHost, fleet: Fleet, platform: Platform, site: Target
 ) -> None:
-    """300 requests in a burst are 300 lines: a journal's rate limit once dropped most of such a burst."""
+    """300 requests in a burst are 300 lines: a journal's rate limit drops most of such a burst."""
     for edge in platform.with_role("edge", enabled_only=True):
         token = uuid.uuid4().hex
         with httpx.Client(verify=site.context(), timeout=10) as client:

@@ -118,18 +118,6 @@ def test_a_further_application_host_enters_the_pool() -> None:
     assert "server app-3 10.87.0.23:8443" in text
 
 
-def test_the_access_log_goes_to_every_store_whose_name_is_verified() -> None:
-    """One ring a store, so that a store that is away holds up no other."""
-    pools = copy.deepcopy(variables_of("edge-1")["perennial"]["pools"])
-    pools["logs"].append({"name": "mon-2", "address": "10.87.0.42", "fqdn": "mon-2.lab.internal"})
-    text = render("edge", "haproxy.cfg.j2", changed("edge-1", pools=pools))
-    for store in pools["logs"]:
-        assert f"log ring@log-{store['name']} " in text
-        line = next(line for line in text.splitlines() if f" {store['address']}:6514 " in line)
-        assert "verify required" in line
-        assert line.endswith(f"verifyhost {store['fqdn']}")
-
-
 def test_only_a_disposable_environment_exempts_its_operators_from_the_limits() -> None:
     """A load generator's exemption must not reach production by default."""
     environment = variables_of("edge-1")["perennial"]["environment"]
