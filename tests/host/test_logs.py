@@ -77,7 +77,8 @@ def test_the_access_log_of_every_edge_arrives_whole(
 def access_lines(host: RemoteHost, agent: str) -> list[str]:
     """Return for each stored access line of a user agent the host under whose name it is kept."""
     found = host.run(f"grep -rhF {agent} {STORE} --include=*.log").stdout.splitlines()
-    return [line["host"] for line in map(json.loads, found) if json.loads(line["message"])["agent"] == agent]
+    lines = [line for line in map(json.loads, found) if line["program"] == "haproxy"]
+    return [line["host"] for line in lines if json.loads(line["message"])["agent"] == agent]
 
 
 def test_a_sender_without_a_certificate_gets_no_line_in(
