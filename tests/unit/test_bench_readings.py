@@ -20,6 +20,7 @@ from loadtests.bench.copy_of_checkout import add_host
 from loadtests.bench.figures import BenchError, Measurement, judge
 from loadtests.bench.load import Endpoint, LoadResult
 from loadtests.bench.reference_host import address_in
+from loadtests.bench.rows import commands
 from loadtests.bench.rows.cached import compared
 from loadtests.bench.rows.commands import changed_tasks, touched_resources
 from loadtests.bench.rows.grow import next_host
@@ -29,6 +30,7 @@ from loadtests.bench.workers import resident
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 SUMMARY = (
     '{"requests":100,"microseconds":2000000,"bytes":7,"failed":%d,"broken":%d,"p50_us":1500,"p99_us":9000}\n'
@@ -261,3 +263,11 @@ def test_an_interrupt_is_told_and_keeps_its_code(
     monkeypatch.setattr(sys, "argv", ["bench", "foundation", "--row", "rest", "--trial"])
     assert cli.command() == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_commands_are_not_narrowed_by_an_outer_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A converge that ran one area took 10.7 s and was recorded as one of everything, which takes 42 s."""
+    (tmp_path / "Makefile").write_text("inner:\n\t@echo area=$(AREA)\n")
+    monkeypatch.setenv("MAKEFLAGS", " -- AREA=foundation")
+    monkeypatch.setenv("AREA", "foundation")
+    assert commands.timed(["make", "inner"], tmp_path)[1] == "area=\n"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_SECONDS = 1200
 PULUMI_RUNS = 3
+MAKE_HANDS_ON = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "AREA", "ENV", "YES", "PYTEST"}
 TAIL = 400
 CHANGED = re.compile(r"(\d+) changed on (\d+) hosts")
 TOUCHED = re.compile(r"(?:^|\s)(?:\+-|\+|~|-)\s*(\d+) (?:created|updated|deleted|replaced)\b", re.MULTILINE)
@@ -35,7 +36,7 @@ def timed(command: Sequence[str], cwd: Path, **environment: str) -> tuple[float,
         done = subprocess.run(
             command,
             cwd=cwd,
-            env={**os.environ, **environment},
+            env=own_environment() | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -51,6 +52,14 @@ def timed(command: Sequence[str], cwd: Path, **environment: str) -> tuple[float,
         said = " ".join(done.stdout.split())[-TAIL:]
         raise BenchError(f"{' '.join(command)} ended with {done.returncode}: {said}")
     return seconds, done.stdout
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment without what an outer make hands to an inner one.
+
+    `make bench AREA=foundation` would otherwise make every `make converge` one of that area alone.
+    """
+    return {name: value for name, value in os.environ.items() if name not in MAKE_HANDS_ON}
 
 
 def changed_tasks(output: str) -> int | None:
