@@ -139,6 +139,17 @@ def test_an_interrupted_run_is_recorded_as_failed(describe: Any, tmp_path: Path)
     assert day(path)["last"]["reason"] == "interrupted"
 
 
+def test_an_order_to_stop_waits_until_there_is_a_command_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raised while the command was being started, it left a command that nobody ended and no record."""
+    monkeypatch.syspath_prepend(str(FILES))
+    runner = importlib.import_module("task_runner")
+    order = runner.Order()
+    order.arrive(15, None)
+    with pytest.raises(runner.RunInterruptedError), order.obeyed():
+        pytest.fail("the block ran")
+    order.arrive(15, None)  # the run is being recorded
+
+
 def test_a_missing_program_is_a_failed_run(describe: Any) -> None:
     """A package removed by mistake has to raise the alert of the task."""
     path = describe("/nonexistent/program")

@@ -22,7 +22,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING
 
 from task_evidence import Run, Task, audit, load_json, metrics, report, updated, write
 
@@ -54,6 +54,39 @@ def items_of(output: str) -> dict[str, float]:
         return {str(name): float(count) for name, count in items.items()}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+class Order:
+    """The service manager's order to stop: an exception, but only where a command can be ended for it.
+
+    One that arrives while the command is being started is kept until then: raised inside Popen it would leave
+    a command that nobody ends and a run that nobody records. While a run is recorded it is too late.
+    """
+
+    def __init__(self) -> None:
+        """No order has come."""
+        self.came = False
+        self.listening = False
+
+    def arrive(self, _signal: int, _frame: FrameType | None) -> None:
+        """Take the signal; raise RunInterruptedError where that is obeyed."""
+        self.came = True
+        if self.listening:
+            raise RunInterruptedError
+
+    @contextlib.contextmanager
+    def obeyed(self) -> Iterator[None]:
+        """Raise RunInterruptedError in the block when the order comes, or came before it."""
+        self.listening = True
+        try:
+            if self.came:
+                raise RunInterruptedError
+            yield
+        finally:
+            self.listening = False
+
+
+ORDER = Order()
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -95,7 +128,8 @@ def execute(task: Task) -> Run:
 def wait(process: subprocess.Popen[bytes], deadline: float) -> str:
     """Wait at most `deadline` seconds; return '' or why the run failed. Nothing is left running."""
     try:
-        code = process.wait(deadline)
+        with ORDER.obeyed():
+            code = process.wait(deadline)
     except subprocess.TimeoutExpired:
         end_group(process)
         return f"deadline of {deadline:g} s passed"
@@ -157,11 +191,6 @@ def run_once(task: Task) -> int:
         return code
 
 
-def interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Turn the service manager's order into an exception, so that the run is ended and recorded."""
-    raise RunInterruptedError
-
-
 def main() -> int:
     """Read the command line and run or register the task."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -177,7 +206,7 @@ def main() -> int:
     if arguments.register:
         register(task)
         return 0
-    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGTERM, ORDER.arrive)
     return run_once(task)
 
 
