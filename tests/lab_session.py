@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 import testinfra
 
-from infra.inventory import Fleet, read_fleet
+from infra.inventory import Fleet, FleetError, read_fleet
 from infra.spec import CHECKOUT, Host, Platform, load
 from loadtests.probe import Target
 from tests.traces import left_behind, snapshot
@@ -58,7 +58,11 @@ def fleet() -> Iterator[Fleet]:
         result = make("up", "--yes")
         if result.returncode != 0:  # hundreds of tests would each repeat it, and bury the reason
             pytest.exit(f"the lab `test` did not come up:\n{result.stdout[-6000:]}", returncode=1)
-    yield read_fleet(ENVIRONMENT)
+    try:
+        found = read_fleet(ENVIRONMENT)
+    except FleetError as error:  # every test needs it: one line says more than a traceback each
+        pytest.exit(str(error), returncode=1)
+    yield found
     if ours and not os.environ.get("PERENNIAL_KEEP_LAB"):
         result = make("down", "--yes")
         assert result.returncode == 0, result.stdout[-8000:]
