@@ -76,6 +76,7 @@ def test_interpreter_that_is_gone_is_noticed(checkout: Paths) -> None:
 
 def test_half_made_environment_is_made_again(checkout: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut short before its installer came, it runs but nothing can be installed into it."""
+    monkeypatch.setattr(venv, "_has_module", lambda _paths, name: name == "pip")
     assert venv.is_usable(checkout)
     monkeypatch.setattr(venv, "_has_module", lambda _paths, _name: False)
     assert not venv.is_usable(checkout)
