@@ -116,6 +116,7 @@ class Hosts:
         if graceful:
             guest.power_off(group, _STOP_SECONDS, budget)
         guest.kill(group, budget)
+        _forget_supervisor(spec.lab, spec.name, budget)
         unmount_below(self._home(spec) / "root", budget)
 
     def _mount(self, spec: HostSpec, budget: Budget) -> None:
@@ -172,14 +173,19 @@ def remove_host(paths: Paths, lab: str, name: str, budget: Budget) -> None:
     guest.kill(group, budget)
     home = paths.host(lab, name)
     unmount_below(home, budget)
-    for kind in ("propagate", "unix-export"):  # what a killed systemd-nspawn leaves
-        leftover = _NSPAWN_RUNTIME / kind / machine_name(lab, name)
-        unmount_below(leftover, budget)
-        shutil.rmtree(leftover, ignore_errors=True)
+    _forget_supervisor(lab, name, budget)
     group.remove(budget)
     if home.exists():
         shutil.rmtree(home)
     remove_if_empty(home.parent)
+
+
+def _forget_supervisor(lab: str, name: str, budget: Budget) -> None:
+    """Remove what a killed systemd-nspawn leaves; that of Debian 13 refuses to start again beside it."""
+    for kind in ("propagate", "unix-export"):
+        leftover = _NSPAWN_RUNTIME / kind / machine_name(lab, name)
+        unmount_below(leftover, budget)
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _boot_digest(spec: HostSpec) -> str:
