@@ -178,16 +178,14 @@ def test_rules_that_would_get_lost_are_refused(files: dict[str, str], message: s
         lookup_plugin().groups_of(tmp_path)
 
 
-def test_each_alert_has_a_page_that_says_what_to_do_first() -> None:
-    """The page is what on-call opens; an alert without one is noise."""
+def test_each_rule_names_the_page_of_its_alert() -> None:
+    """The page is what on-call opens; tests/policy/test_runbooks.py says what must be on it."""
     for path in RULES.glob("*.rules.yml"):
         for group in yaml.safe_load(path.read_text())["groups"]:
             for rule in group["rules"]:
                 page = CHECKOUT / rule["annotations"]["runbook"]
                 assert page.name == f"{rule['alert']}.md"
-                text = page.read_text()
-                for heading in ("Impact:", "## First command", "## Mend", "## Verify"):
-                    assert heading in text, f"{page.name} lacks {heading}"
+                assert page.is_file()
 
 
 def test_rsyslog_accepts_the_log_store(check: Any) -> None:
