@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pulumi
 
@@ -25,38 +26,37 @@ def main(platform: Platform) -> None:
         for plan in program.volumes(platform)
     ]
     images = _images(platform, below, about["cache_port"])
+    plans = program.volumes(platform)
     keys = {}
     for name, host in platform.hosts.items():
-        plan = program.image_of(host, program.images(platform))
-        key = Secret(f"host-key-{name}", name=f"host-key-{name}", kind="ssh-key")
         wanted = {mount["volume"] for mount in program.mounts(host)}
-        needs = [
-            network,
-            *(
-                volume
-                for volume, item in zip(volumes, program.volumes(platform), strict=True)
-                if item.name in wanted
-            ),
-        ]
-        keys[name] = Host(
-            name,
-            {
-                "lab": lab,
-                "name": name,
-                "address": str(host.address),
-                "subnet": about["subnet"],
-                "gateway": about["gateway"],
-                "cacheUrl": network.cache,
-                "image": images[plan].content,
-                "memoryMib": host.size.memory_mib,
-                "cpus": host.size.cpus,
-                "mounts": program.mounts(host),
-                "authorizedKey": secrets[program.OPERATOR_KEY].public,
-                "hostKeyPrivate": key.confidential,
-            },
-            opts=pulumi.ResourceOptions(depends_on=needs),
-        ).host_key
+        needs = [volume for volume, plan in zip(volumes, plans, strict=True) if plan.name in wanted]
+        image = images[program.image_of(host, program.images(platform))].content
+        key = Secret(f"host-key-{name}", name=f"host-key-{name}", kind="ssh-key")
+        inputs = {
+            **_described(platform, name),
+            "cacheUrl": network.cache,
+            "image": image,
+            "authorizedKey": secrets[program.OPERATOR_KEY].public,
+            "hostKeyPrivate": key.confidential,
+        }
+        keys[name] = Host(name, inputs, opts=pulumi.ResourceOptions(depends_on=[network, *needs])).host_key
     _export(platform, keys, secrets)
+
+
+def _described(platform: Platform, name: str) -> dict[str, Any]:
+    """Return the inputs of a host that the description alone decides."""
+    host, about = platform.hosts[name], program.network(platform)
+    return {
+        "lab": platform.name,
+        "name": name,
+        "address": str(host.address),
+        "subnet": about["subnet"],
+        "gateway": about["gateway"],
+        "memoryMib": host.size.memory_mib,
+        "cpus": host.size.cpus,
+        "mounts": program.mounts(host),
+    }
 
 
 def _images(platform: Platform, below: pulumi.ResourceOptions, port: int) -> dict[str, Image]:
