@@ -109,6 +109,7 @@ def get(target: Target) -> Callable[[str], httpx.Request]:
     """Return a request factory for plain reads; the token goes into a header, so the cache may answer."""
 
     def make(token: str) -> httpx.Request:
+        """Return the request of one attempt."""
         headers = {"Host": target.domain, "X-Probe": token}
         extensions = {"sni_hostname": target.domain}
         url = f"https://{target.address}:{target.port}{target.path}"

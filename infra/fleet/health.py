@@ -139,6 +139,7 @@ class Health:
         waiting = list(hosts)
 
         def look() -> None:
+            """Raise UnhealthyError naming every problem."""
             found = [state for state in self.hosts(waiting, without) if not state.healthy]
             if found:
                 raise UnhealthyError(

@@ -217,6 +217,7 @@ def _signals_raise() -> Iterator[None]:
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        """Raise Interrupted with the name of the signal."""
         del frame
         raise Interrupted(signal.Signals(number).name)
 

@@ -79,6 +79,7 @@ def roll(
     silences = None if runner.dry_run else Silences.of(fleet)
 
     def silenced_here(hosts: list[str]) -> AbstractContextManager[None]:
+        """Silence the alerts of one batch for as long as the context lasts."""
         return silenced(silences, hosts, procedure.name, say=say)
 
     with _locked(fleet, lock, runner, idle=False) as ours:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The alert rules that pages belong to, read from `alerts/`."""
+"""The alert rules of `alerts/` and the alerts that their promtool tests ask about: the one reader of both."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
 from infra.spec import CHECKOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RULES = CHECKOUT / "alerts"
 HASH_DIGITS = 12
@@ -19,12 +22,13 @@ HASH_DIGITS = 12
 
 @dataclass(frozen=True)
 class Alert:
-    """All rules of one alert name; `severity` is that of the first, `hash` is over all of them."""
+    """All rules of one alert name; all but `hash`, which is over all of them, is that of the first."""
 
     name: str
     severity: str
     summary: str
     hash: str
+    file: Path
 
 
 def _relevant(rule: dict[str, Any]) -> list[str]:
@@ -43,16 +47,32 @@ def alerts(folder: Path = RULES) -> dict[str, Alert]:
     page carries it, so that a changed rule asks for the page to be read again.
     """
     rules: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(folder.rglob("*.rules.yml")):
-        for group in YAML(typ="safe").load(path.read_text("utf-8"))["groups"]:
-            for rule in group["rules"]:
-                if "alert" in rule:
-                    rules.setdefault(rule["alert"], []).append(rule)
-    return {name: _alert(name, found) for name, found in sorted(rules.items())}
+    files: dict[str, Path] = {}
+    for path, document in _documents(folder, "*.rules.yml"):
+        for rule in (rule for group in document["groups"] for rule in group["rules"] if "alert" in rule):
+            rules.setdefault(rule["alert"], []).append(rule)
+            files.setdefault(rule["alert"], path)
+    return {name: _alert(name, found, files[name]) for name, found in sorted(rules.items())}
 
 
-def _alert(name: str, rules: list[dict[str, Any]]) -> Alert:
+def under_test(folder: Path = RULES) -> set[str]:
+    """Return the names of the alerts that a promtool test below `folder` asks about."""
+    return {
+        asked["alertname"]
+        for _, document in _documents(folder, "*_test.yml")
+        for test in document["tests"]
+        for asked in test.get("alert_rule_test", ())
+    }
+
+
+def _documents(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted(folder.rglob(pattern)):
+        yield path, YAML(typ="safe").load(path.read_text("utf-8"))
+
+
+def _alert(name: str, rules: list[dict[str, Any]], file: Path) -> Alert:
     digest = hashlib.sha256(json.dumps([_relevant(rule) for rule in rules]).encode()).hexdigest()
     first = rules[0]
     summary = str(first.get("annotations", {}).get("summary", ""))
-    return Alert(name, str(first.get("labels", {}).get("severity", "")), summary, digest[:HASH_DIGITS])
+    severity = str(first.get("labels", {}).get("severity", ""))
+    return Alert(name, severity, summary, digest[:HASH_DIGITS], file)

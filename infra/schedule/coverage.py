@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.runbook import rules
 from infra.spec import CHECKOUT, Problem, nearest
 
 if TYPE_CHECKING:
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from infra.spec import Platform
 
-ALERT = re.compile(r"^\s*-?\s*alert:\s*[\"']?([A-Za-z0-9]+)", re.MULTILINE)
-TESTED = re.compile(r"^\s*-?\s*alertname:\s*[\"']?([A-Za-z0-9]+)", re.MULTILINE)
-RULE_FOLDERS = ("alerts", "roles/monitoring")
 PLAN = "inventories/platform/plan.yml"
 SCHEDULE = "inventories/platform/schedule.yml"
 
@@ -29,21 +26,16 @@ class Repository:
         """Look at `checkout`; files are read when first asked for."""
         self.checkout = checkout
 
-    def _rule_texts(self) -> Iterator[tuple[str, str]]:
-        for folder in RULE_FOLDERS:
-            for path in sorted((self.checkout / folder).rglob("*")):
-                if path.suffix in {".yml", ".yaml", ".rules", ".j2"} and path.is_file():
-                    yield str(path.relative_to(self.checkout)), path.read_text("utf-8")
-
     @cached_property
     def alerts(self) -> dict[str, str]:
         """Return alert → file of its rule."""
-        return {name: file for file, text in self._rule_texts() for name in ALERT.findall(text)}
+        found = rules.alerts(self.checkout / "alerts")
+        return {name: str(alert.file.relative_to(self.checkout)) for name, alert in found.items()}
 
     @cached_property
     def tested_alerts(self) -> set[str]:
         """Return the alerts that a promtool test asks about."""
-        return {name for _, text in self._rule_texts() for name in TESTED.findall(text)}
+        return rules.under_test(self.checkout / "alerts")
 
     @cached_property
     def pages(self) -> dict[str, str]:

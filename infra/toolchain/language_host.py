@@ -191,6 +191,7 @@ def serve(engine: str) -> None:
     ended = threading.Event()
 
     def end(_signum: int, _frame: FrameType | None) -> None:
+        """Let the server end."""
         ended.set()
 
     signal.signal(signal.SIGINT, end)

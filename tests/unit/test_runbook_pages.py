@@ -14,7 +14,7 @@ from infra.fleet.exits import Exit, PerennialError
 from infra.runbook import lint, page
 from infra.runbook.rules import Alert, alerts
 
-KNOWN = {"DiskFull": Alert("DiskFull", "page", "full", "abc123")}
+KNOWN = {"DiskFull": Alert("DiskFull", "page", "full", "abc123", Path("disk.rules.yml"))}
 FIXTURES = Path(__file__).with_name("runbook_fixtures")
 PAGE = (FIXTURES / "DiskFull.md").read_text("utf-8")
 MISTAKES: dict[str, dict[str, str]] = YAML(typ="safe").load((FIXTURES / "mistakes.yml").read_text("utf-8"))

@@ -15,9 +15,10 @@ from infra.spec import Platform, load
 if TYPE_CHECKING:
     from pathlib import Path
 
+RULES = "groups:\n  - name: tasks\n    rules:\n      - alert: {}\n        expr: 1\n"
 FILES = {
-    "alerts/tasks.yml": "groups:\n  - name: tasks\n    rules:\n      - alert: TaskFailed\n        expr: 1\n",
-    "alerts/tests/tasks.yml": "tests:\n  - alert_rule_test:\n      - alertname: TaskFailed\n",
+    "alerts/tasks.rules.yml": RULES.format("TaskFailed"),
+    "alerts/tasks_test.yml": "tests:\n  - alert_rule_test:\n      - alertname: TaskFailed\n",
     "runbooks/alerts/TaskFailed.md": "# TaskFailed\n",
     "tests/unit/test_x.py": '"""content.publish is carried out."""\n',
 }
@@ -50,12 +51,12 @@ def test_a_complete_clause_has_no_gap(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("alerts/tasks.yml", "", "no alert named 'TaskFailed'"),
-        ("alerts/tests/tasks.yml", "", "has no promtool test"),
+        ("alerts/tasks.rules.yml", None, "no alert named 'TaskFailed'"),
+        ("alerts/tasks_test.yml", None, "has no promtool test"),
         ("runbooks/alerts/TaskFailed.md", None, "no page runbooks/alerts/TaskFailed.md"),
         ("tests/unit/test_x.py", "", "no test names it"),
         ("runbooks/alerts/Gone.md", "# Gone", "page of an alert that does not exist"),
-        ("alerts/more.yml", "- alert: Unknown\n", "no page runbooks/alerts/Unknown.md"),
+        ("alerts/more.rules.yml", RULES.format("Unknown"), "no page runbooks/alerts/Unknown.md"),
     ],
 )
 def test_each_missing_part_is_named(checkout: Path, file: str, text: str | None, message: str) -> None:
