@@ -26,7 +26,7 @@ GROUPS = {
     "spec": Group("infra.cli.spec", "Show, check and compare the description in inventories/."),
     "fleet": Group("infra.cli.fleet", "Look at hosts and act on them."),
     "schedule": Group("infra.schedule.commands", "List, run and judge the scheduled tasks."),
-    "runbook": Group("infra.cli.runbook", "Read and check the runbook pages of alerts."),
+    "runbook": Group("infra.cli.runbook", "Read, check and run the runbook pages of alerts."),
     "secret": Group("infra.cli.secret", "List secrets; show one value."),
     "status": Group("infra.cli.status", "Show how much of the plan is live, and what runs."),
     "doctor": Group("infra.cli.doctor", "Name what is missing or wrong on this machine, and the mend."),

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`perennial runbook`: the pages of alerts; nothing here reaches a host."""
+"""`perennial runbook`: the pages of alerts, for people and run by this program."""
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markdown import Markdown
 
-from infra.cli.common import AsJson, err, new_app, out, print_json, table
+from infra.cli import runbook_run
+from infra.cli.common import AsJson, Env, Yes, err, fleet_of, new_app, out, print_json, table
 from infra.fleet.exits import Exit, PerennialError
+from infra.runbook import labels as variables
 from infra.runbook import lint, page, rules
 from infra.spec import CHECKOUT, nearest
 
@@ -20,13 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 app = new_app(
-    "Read and check the runbook pages of alerts.",
+    "Read, check and run the runbook pages of alerts.",
     "perennial runbook list",
     "perennial runbook show TaskLate --label instance=app-1 --label task=wp-cron",
+    "perennial runbook run TaskLate --dry-run",
     "perennial runbook check",
 )
 MOST_COLUMNS = 110
-LABEL = re.compile(r"\$([a-z_]+)")
+Label = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="A label of the alert, as task=wp-cron; may be repeated."),
+]
+AlertName = Annotated[str, typer.Argument(help="Name of an alert, from `runbook list`.")]
 ATTRIBUTES = re.compile(r"^(```[a-z]+) \{.*\}$", re.MULTILINE)
 
 
@@ -47,39 +53,68 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def show(
-    alert: Annotated[str, typer.Argument(help="Name of an alert, from `runbook list`.")],
-    label: Annotated[
-        list[str] | None,
-        typer.Option("--label", help="A label of the alert, as task=wp-cron; may be repeated."),
-    ] = None,
-) -> None:
+def show(alert: AlertName, label: Label = None) -> None:
     """Print a page, with the labels of the alert as the variables that its commands use."""
-    path = lint.PAGES / f"{alert}.md"
-    if not path.exists():
-        near = nearest(alert, rules.alerts())
-        raise PerennialError(
-            f"no page for {alert!r}", nearest=near, next_="perennial runbook list", code=Exit.USAGE
-        )
-    found = page.read(path)
-    text = readable(found, labels_of(label or []))
+    text = readable(page_of(alert), variables.parse(label or []))
     if out.is_terminal:
         out.print(Markdown(text), width=min(out.width, MOST_COLUMNS))
     else:
         print(text, end="")
 
 
-def labels_of(words: list[str]) -> dict[str, str]:
-    """Return labels from `name=value` words; raise PerennialError (64) for a word that is none."""
-    labels = {}
-    for word in words:
-        name, separator, value = word.partition("=")
-        if not separator or not re.fullmatch(r"[a-z_]+", name) or not value:
-            raise PerennialError(
-                f"{word!r} is no label", where="--label", next_="--label task=wp-cron", code=Exit.USAGE
-            )
-        labels[name] = value
-    return labels
+def page_of(alert: str) -> page.Page:
+    """Return the page of an alert; raise PerennialError (64) naming the nearest alert where there is none."""
+    path = lint.PAGES / f"{alert}.md"
+    if not path.exists():
+        near = nearest(alert, rules.alerts())
+        raise PerennialError(
+            f"no page for {alert!r}", nearest=near, next_="perennial runbook list", code=Exit.USAGE
+        )
+    return page.read(path)
+
+
+@app.command(
+    epilog="Examples: perennial runbook run TaskLate --dry-run · perennial runbook run TaskLate --resume"
+)
+def run(
+    alert: AlertName,
+    label: Label = None,
+    *,
+    fingerprint: Annotated[
+        str, typer.Option("--fingerprint", help="Of the alert in Alertmanager, or its first digits.")
+    ] = "",
+    env: Env = "lab",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look, and print what would be changed.")
+    ] = False,
+    yes: Yes = False,
+    confirm: Annotated[str, typer.Option("--confirm", help="'ENV HOST', for what cannot be undone.")] = "",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the last run that did not end.")
+    ] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Undo the changes of the last run.")] = False,
+    without_alert: Annotated[
+        bool, typer.Option("--without-alert", help="Use --label alone; Alertmanager is not asked.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the journal.")] = "alert",
+    as_json: AsJson = False,
+) -> None:
+    """Run the page of a firing alert: look, ask before each change, verify; undo where that fails."""
+    choice = runbook_run.Choice(
+        variables.parse(label or []), fingerprint, dry_run, yes, confirm, resume, rollback, without_alert,
+        as_json, reason,
+    )  # fmt: skip
+    outcome = runbook_run.execute(fleet_of(env), sound(page_of(alert)), choice)
+    if outcome is not Exit.DONE:
+        raise typer.Exit(outcome)
+
+
+def sound(found: page.Page) -> page.Page:
+    """Return a page that has no findings; raise PerennialError (64) with the first: it is not run."""
+    findings = [finding for finding in lint.check() if finding.where == found.path]
+    if findings:
+        raise PerennialError(str(findings[0]), next_="perennial runbook check", code=Exit.USAGE)
+    return found
 
 
 def readable(found: page.Page, labels: Mapping[str, str]) -> str:
@@ -91,17 +126,13 @@ def readable(found: page.Page, labels: Mapping[str, str]) -> str:
     text = found.body
     for block in found.blocks:
         if block.language == "promql":
-            text = text.replace(block.text, LABEL.sub(lambda match: _string(match, labels), block.text), 1)
+            text = text.replace(block.text, variables.query(block.text, labels), 1)
     text = ATTRIBUTES.sub(r"\1", text)
     if not labels:
         return text
     words = " ".join(f"{name}={shlex.quote(value)}" for name, value in labels.items())
     title, _, rest = text.partition("\n")
     return f"{title}\n\n```bash\nexport {words}\n```\n{rest}"
-
-
-def _string(match: re.Match[str], labels: Mapping[str, str]) -> str:
-    return json.dumps(labels[match[1]], ensure_ascii=False)[1:-1] if match[1] in labels else match[0]
 
 
 @app.command()

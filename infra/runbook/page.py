@@ -53,7 +53,9 @@ class Attributes(Strict):
     """The JSON object behind a fence's language.
 
     `host` is a host's name, `role:NAME`, `$LABEL` of the alert, or `control`. `requires` and `unless` name
-    blocks whose expectation must, or must not, hold first. Durations are seconds or minutes: `10s`, `5m`.
+    blocks whose expectation must, or must not, hold first. It changes `max_hosts` at most, only while
+    `peers` other hosts of the role are healthy. Durations are seconds or minutes: `10s`, `5m`; for `wait` the
+    expectation is looked at again until it holds.
     """
 
     name: Name
@@ -67,6 +69,8 @@ class Attributes(Strict):
     only: Literal["", "rollback"] = ""
     confirm: Literal["none", "ask", "token"] = "ask"
     wait: Seconds | Literal[""] = ""
+    max_hosts: Annotated[int, Field(ge=1, le=20)] = 1
+    peers: Annotated[int, Field(ge=0, le=5)] = 0
 
 
 class FrontMatter(Strict):
@@ -100,6 +104,16 @@ class Block:
     attributes: Attributes
     text: str
 
+    @property
+    def changes(self) -> bool:
+        """Tell whether the block may change something."""
+        return self.attributes.kind is not Class.OBSERVE
+
+
+def seconds(duration: str) -> int:
+    """Return `10s` or `5m` in seconds, 0 for an empty one."""
+    return int(duration[:-1]) * {"s": 1, "m": 60}[duration[-1]] if duration else 0
+
 
 @dataclass(frozen=True)
 class Page:
@@ -112,6 +126,17 @@ class Page:
     sections: tuple[tuple[int, str], ...]
     blocks: tuple[Block, ...]
     findings: tuple[Finding, ...]
+
+    def block(self, name: str) -> Block:
+        """Return the block of that name; raise KeyError where there is none."""
+        for block in self.blocks:
+            if block.attributes.name == name:
+                return block
+        raise KeyError(name)
+
+    def section(self, block: Block) -> str:
+        """Return the name of the section that `block` stands in."""
+        return next((name for line, name in reversed(self.sections) if line < block.line), "")
 
     @property
     def body(self) -> str:

@@ -9,9 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from infra.cli.runbook import app, labels_of, readable
+from infra.cli.runbook import app, readable
 from infra.fleet.exits import Exit, PerennialError
-from infra.runbook import lint, page
+from infra.runbook import labels, lint, page
 from infra.runbook.rules import Alert, alerts
 
 KNOWN = {"DiskFull": Alert("DiskFull", "page", "full", "abc123", Path("disk.rules.yml"))}
@@ -76,7 +76,7 @@ def test_labels_reach_commands_as_environment_alone(tmp_path: Path) -> None:
 def test_a_word_that_is_no_label_is_refused(word: str) -> None:
     """With the shape of a right one."""
     with pytest.raises(PerennialError, match="next: --label task=wp-cron") as refused:
-        labels_of([word])
+        labels.parse([word])
     assert refused.value.code == Exit.USAGE
 
 

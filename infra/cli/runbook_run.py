@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`perennial runbook run`: which alert, its labels, the plan, the questions; infra/runbook does the rest."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.cli.common import agreed, err, print_json
+from infra.fleet import guards, journal, lock
+from infra.fleet.exits import Exit, PerennialError
+from infra.fleet.remote import SshRunner
+from infra.runbook import labels as variables
+from infra.runbook import record as records
+from infra.runbook.attempt import Bench
+from infra.runbook.monitoring import Live, LiveMonitoring
+from infra.runbook.page import Class
+from infra.runbook.run import Answer, Run
+
+if TYPE_CHECKING:
+    from infra.inventory import Fleet
+    from infra.runbook.monitoring import Monitoring
+    from infra.runbook.page import Block, Page
+    from infra.runbook.record import Record
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the person chose on the command line."""
+
+    labels: dict[str, str]
+    fingerprint: str
+    dry_run: bool
+    yes: bool
+    confirm: str
+    resume: bool
+    rollback: bool
+    without_alert: bool
+    as_json: bool
+    reason: str
+
+
+def execute(fleet: Fleet, page: Page, choice: Choice) -> Exit:
+    """Run a page, resume its last run or undo it; return the exit code. Raises PerennialError."""
+    monitoring = LiveMonitoring(fleet)
+    if choice.resume or choice.rollback:
+        record = unfinished(page, fleet.platform.name, rollback=choice.rollback)
+    else:
+        live = the_alert(monitoring, page.path.stem, choice)
+        if live is None:
+            print(f"{page.path.stem} does not fire in {fleet.platform.name}: nothing to do")
+            return Exit.DONE
+        record = records.new(page, fleet.platform.name, live.labels, live.fingerprint)
+    run = assembled(fleet, page, record, monitoring, choice)
+    return _acted(fleet, run, choice)
+
+
+def assembled(fleet: Fleet, page: Page, record: Record, monitoring: Monitoring, choice: Choice) -> Run:
+    """Return the run of `page` with what the command line decides."""
+    bench = Bench(
+        SshRunner(fleet, dry_run=choice.dry_run), monitoring, record.labels, fleet.platform.name, record.run
+    )
+    return Run(
+        page,
+        fleet.platform,
+        bench,
+        record,
+        ask=lambda block, hosts: answer(fleet, block, hosts, choice),
+        say=lambda text: err.print(text, markup=False),
+        dry_run=choice.dry_run,
+        still_firing=lambda: _fires(monitoring, record),
+    )
+
+
+def _fires(monitoring: Monitoring, record: Record) -> bool:
+    """Tell whether the run's alert still fires; a run without an alert, or without an answer, goes on."""
+    if not record.fingerprint:
+        return True
+    try:
+        return record.fingerprint in {live.fingerprint for live in monitoring.firing(record.alert)}
+    except PerennialError as error:
+        err.print(f"warning: {error}; going on", markup=False)
+        return True
+
+
+def the_alert(monitoring: Monitoring, alert: str, choice: Choice) -> Live | None:
+    """Return the one firing alert that is meant, None where none fires.
+
+    Raises PerennialError (64) where several fire, or none of those fits the labels or the fingerprint given.
+    """
+    if choice.without_alert:
+        return Live("", {"alertname": alert, **choice.labels}, "", "")
+    firing = monitoring.firing(alert)
+    fitting = [
+        live
+        for live in firing
+        if choice.labels.items() <= live.labels.items() and live.fingerprint.startswith(choice.fingerprint)
+    ]
+    if not firing or len(fitting) == 1:
+        return fitting[0] if fitting else None
+    shown = "; ".join(f"--fingerprint {live.fingerprint} ({live.summary})" for live in fitting or firing)
+    what = f"{len(firing)} of them fire, {len(fitting)} of those fit"
+    raise PerennialError(what, where=alert, next_=f"one of: {shown}", code=Exit.USAGE)
+
+
+def unfinished(page: Page, environment: str, *, rollback: bool) -> Record:
+    """Return the last run of a page, to resume or undo it; raise PerennialError where that makes no sense."""
+    found = records.latest(page.path.stem, environment)
+    where = f"{page.path.stem} in {environment}"
+    if found is None:
+        raise PerennialError("was never run from this machine", where=where, code=Exit.USAGE)
+    if found.ended and found.outcome == Exit.DONE.outcome and not rollback:
+        raise PerennialError(
+            f"its last run ended at {found.ended}: nothing to resume", where=where, code=Exit.USAGE
+        )
+    if found.page != records.digest(page):
+        raise PerennialError(
+            "the page has changed since that run",
+            where=str(found.path),
+            next_=f"perennial runbook show {page.path.stem}",
+            code=Exit.REFUSED,
+        )
+    return found
+
+
+def answer(fleet: Fleet, block: Block, hosts: tuple[str, ...], choice: Choice) -> Answer:
+    """Ask about one block that changes something; raise PerennialError (4) where nobody can be asked."""
+    about = block.attributes
+    if about.kind is Class.DESTROY:
+        guards.require_confirmation(fleet.platform, " ".join(hosts), choice.confirm or None)
+        return Answer.RUN
+    if about.confirm == "none" or choice.yes:
+        return Answer.RUN
+    err.print(f"\n{about.name} on {', '.join(hosts)} ({fleet.platform.name}):")
+    for line in block.text.rstrip().splitlines():
+        err.print(f"    {line}", markup=False)
+    if not sys.stdin.isatty():
+        raise PerennialError("nobody to ask here", where=about.name, next_="add --yes", code=Exit.REFUSED)
+    said = err.input("[y]es, [s]kip, or stop (default)? ").strip().lower()
+    return {"y": Answer.RUN, "yes": Answer.RUN, "s": Answer.SKIP, "skip": Answer.SKIP}.get(said, Answer.STOP)
+
+
+def _acted(fleet: Fleet, run: Run, choice: Choice) -> Exit:
+    """Show the plan, then run with lock and journal; a dry run needs neither, it only reads."""
+    name = run.record.alert
+    labels = variables.environment(run.record.labels)
+    err.print(
+        f"{name} with {' '.join(f'{key}={value}' for key, value in labels.items()) or 'no labels'}",
+        markup=False,
+    )
+    plan = run.plan() if not choice.rollback else [f"undo: {step.name}" for step in run.record.steps]
+    agreed(fleet.platform.name, plan, dry_run=False, yes=True)
+    if choice.dry_run:
+        outcome = run.forward()
+        err.print("dry run: nothing was changed")
+    else:
+        outcome = _journalled(fleet, run, choice)
+    if choice.as_json:
+        print_json(run.record.model_dump(mode="json"))
+    else:
+        print(f"{name}: {outcome.outcome}; {run.record.path}")
+    return outcome
+
+
+def _journalled(fleet: Fleet, run: Run, choice: Choice) -> Exit:
+    command = f"perennial runbook run {run.record.alert}"
+    with (
+        journal.act(
+            fleet.platform.name, command, reason=choice.reason or "alert", hosts=[], fleet=fleet
+        ) as act,
+        lock.held(
+            fleet, f"{command} ({run.record.run})", name=f"runbook-{run.record.alert.lower()}"[:41]
+        ) as held,
+    ):
+        run.check, run.changed = held.check, act.change
+        try:
+            act.outcome = run.back() if choice.rollback else run.forward()
+        except PerennialError as error:
+            run.record.end(error.code)
+            raise
+        run.record.end(act.outcome)
+    return act.outcome
