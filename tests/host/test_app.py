@@ -32,8 +32,42 @@ CONNECT = """
 require $argv[1];
 require "/usr/share/perennial/endpoints/tls.php";
 list($host, $port) = explode(":", DB_HOST);
-$link = perennial_connect($argv[3] ?: $host, (int) $port, DB_USER, DB_PASSWORD, $argv[2]);
+$kept = "kept" === $argv[4];
+$link = perennial_connect($argv[3] ?: $host, (int) $port, DB_USER, DB_PASSWORD, $argv[2], DB_NAME, 0, $kept);
 echo $link ? "connected" : "refused";
+"""
+# two requests of one PHP-FPM worker, the connection ended by the server before a third
+KEPT = """
+require $argv[1];
+require "/usr/share/perennial/endpoints/tls.php";
+list($host, $port) = explode(":", DB_HOST);
+$open = fn() => perennial_connect(
+    $host, (int) $port, DB_USER, DB_PASSWORD, "/etc/perennial/tls/ca.crt", DB_NAME, 0, true
+);
+$say = fn($link) => $link->query("SELECT CONNECTION_ID(), @left, @@in_transaction, @@time_zone")->fetch_row();
+$link = $open();
+$before = $say($link)[0];
+$link->query("SET @left=1, time_zone='+05:00'");
+$link->query("SET autocommit=0");
+$link->query("START TRANSACTION");
+$link->close();
+$link = $open();
+list($again, $left, $transaction, $zone) = $say($link);
+$link->query("KILL CONNECTION_ID()");
+$link->close();
+echo json_encode([$before === $again, $left, $transaction, $zone, $again === $say($open())[0]]);
+"""
+# the session of a page, and the server's modes without those that WordPress takes away itself
+SESSION = """
+$_SERVER["HTTP_HOST"] = $argv[1];
+require "/usr/share/perennial/endpoints/tls.php";
+require $argv[2];
+require PERENNIAL_CORE . "wp-load.php";
+$wanted = explode(",", $wpdb->get_var("SELECT @@GLOBAL.sql_mode"));
+$property = new ReflectionProperty("wpdb", "incompatible_modes");
+$row = $wpdb->get_row("SELECT @@sql_mode, @@character_set_client, @@collation_connection", ARRAY_N);
+$same = array_values(array_diff($wanted, $property->getValue($wpdb))) === explode(",", $row[0]);
+echo json_encode([$same, $row[1], $row[2] === $wpdb->collate, mysqli_character_set_name($wpdb->dbh)]);
 """
 
 
@@ -46,9 +80,9 @@ def fetch(host: RemoteHost, spec_host: Host, port: int, path: str, name: str = "
 
 
 def php(host: RemoteHost, code: str, *words: str) -> str:
-    """Return what PHP prints, run as the account of the web requests."""
+    """Return what PHP prints, run as the account of the web requests; it may keep connections as they do."""
     quoted = " ".join(shlex.quote(word) for word in (code, "--", *words))
-    return str(host.check_output(f"runuser -u www-data -- php -r {quoted}"))
+    return str(host.check_output(f"runuser -u www-data -- php -d mysqli.allow_persistent=On -r {quoted}"))
 
 
 @pytest.fixture(name="site")
@@ -132,15 +166,28 @@ def test_code_belongs_to_root_and_only_uploads_to_the_web_server(host: RemoteHos
     assert (configuration.mode, configuration.user, configuration.group) == (0o640, "root", "www-data")
 
 
+@pytest.mark.parametrize("how", ["new", "kept"])
 def test_php_trusts_only_our_authority_and_the_listeners_name(
-    host: RemoteHost, platform: Platform, site: Any
+    host: RemoteHost, platform: Platform, site: Any, how: str
 ) -> None:
     """Wrong authority, wrong name: no connection, and no fall-back to clear text."""
     file = f"/etc/wordpress/config-{site.domain}.php"
     ours, public = "/etc/perennial/tls/ca.crt", "/etc/ssl/certs/ca-certificates.crt"
-    assert php(host, CONNECT, file, ours, "") == "connected"
-    assert php(host, CONNECT, file, public, "") == "refused"
-    assert php(host, CONNECT, file, ours, str(platform.environment.vip.address)) == "refused"
+    assert php(host, CONNECT, file, ours, "", how) == "connected"
+    assert php(host, CONNECT, file, public, "", how) == "refused"
+    assert php(host, CONNECT, file, ours, str(platform.environment.vip.address), how) == "refused"
+
+
+def test_a_kept_connection_brings_nothing_of_the_request_before(host: RemoteHost, site: Any) -> None:
+    """It is the same one, with a new session; one that the server ended is replaced without a word."""
+    said = json.loads(php(host, KEPT, f"/etc/wordpress/config-{site.domain}.php"))
+    assert said == [True, None, "0", "SYSTEM", False]
+
+
+def test_a_page_speaks_to_the_database_as_wordpress_would(host: RemoteHost, site: Any) -> None:
+    """Character set, collation and SQL modes come in one statement instead of five; they are the same."""
+    said = json.loads(php(host, SESSION, site.domain, f"/etc/wordpress/config-{site.domain}.php"))
+    assert said == [True, "utf8mb4", True, "utf8mb4"]
 
 
 def test_php_runs_with_the_described_settings(host: RemoteHost, spec_host: Host) -> None:

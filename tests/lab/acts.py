@@ -73,9 +73,10 @@ class Editor:
         runner = SshRunner(self.fleet, dry_run=False)
         return must(runner.run(self.host, ["wpctl", f"--site={self.site}", *words]), shlex.join(words)).stdout
 
-    def publish(self, title: str) -> tuple[int, str]:
+    def publish(self, title: str, content: str = "text") -> tuple[int, str]:
         """Publish a post; return its number and path."""
-        words = ["post", "create", f"--post_title={title}", "--post_content=text", "--post_status=publish"]
+        words = ["post", "create", f"--post_title={title}", f"--post_content={content}"]
+        words += ["--post_status=publish"]
         number = int(self.wpctl(*words, "--porcelain").strip())
         rows = json.loads(
             self.wpctl("post", "list", f"--post__in={number}", "--fields=ID,url", "--format=json")

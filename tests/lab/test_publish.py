@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from loadtests.probe import Target
 
 pytestmark = pytest.mark.lab
+BLOCKS = {
+    "quote": '<!-- wp:quote --><blockquote class="wp-block-quote"><p>q</p></blockquote><!-- /wp:quote -->',
+    "table": '<!-- wp:table --><figure class="wp-block-table"><table><tr><td>t</td></tr></table></figure>'
+    "<!-- /wp:table -->",
+    "separator": '<!-- wp:separator --><hr class="wp-block-separator"/><!-- /wp:separator -->',
+}
 LATE_SECONDS = 120  # two periods of the task: later than that its alert fires
 
 
@@ -44,3 +51,33 @@ def test_a_scheduled_post_is_public_on_time_and_not_before(fleet: Fleet, site: T
         time.sleep(1)
     by.delete(int(number))
     assert not waiting, f"{path} is not public {LATE_SECONDS} s after its time on {len(waiting)} edges"
+
+
+def test_a_page_has_the_styles_of_its_blocks_and_of_no_other(fleet: Fleet, site: Target) -> None:
+    """Styles are made known when the first block is rendered: a page without blocks does not pay for them."""
+    by, reader = editor(fleet), Visitor(site, fleet.platform.with_role("edge")[0].address)
+    with_blocks, without = by.publish(f"b{time.time_ns()}", "".join(BLOCKS.values())), by.publish("plain")
+    try:
+        page, plain = reader.get(with_blocks[1]).text, reader.get(without[1]).text
+    finally:
+        for number, _ in (with_blocks, without):
+            by.delete(number)
+    styled = {name for name in [*BLOCKS, "gallery"] if f"wp-block-{name}-inline-css" in page}
+    assert styled == set(BLOCKS), sorted(re.findall(r"id=['\"](wp-block-[a-z-]+-css)", page))
+    assert not re.findall(r"id=['\"]wp-block-(?!library)[a-z-]+-inline-css", plain)
+
+
+def test_the_script_for_replies_comes_with_the_first_comment(fleet: Fleet, site: Target) -> None:
+    """Nobody can reply where nobody has spoken; where somebody has, the script must be there."""
+    by, reader = editor(fleet), Visitor(site, fleet.platform.with_role("edge")[0].address)
+    number, path = by.publish(f"reply{time.time_ns()}")
+    try:
+        assert "comment-reply.min.js" not in reader.get(path).text
+        about = (f"--comment_post_ID={number}", "--comment_content=first", "--comment_approved=1")
+        by.wpctl("comment", "create", *about)
+        deadline = time.monotonic() + 10
+        while "comment-reply.min.js" not in reader.get(path).text:
+            assert time.monotonic() < deadline, reader.get(path).text[-3000:]
+            time.sleep(0.2)
+    finally:
+        by.delete(number)

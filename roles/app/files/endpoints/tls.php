@@ -14,7 +14,7 @@ declare( strict_types = 1 );
 const PERENNIAL_DB_CONNECT_TIMEOUT = 3;
 
 /**
- * Opens a verified TLS connection.
+ * Opens a verified TLS connection, or takes one that this process opened before.
  *
  * The server certificate must be issued by the authority in $authority and carry $host. There is
  * no fall-back to clear text: a server that does not offer TLS is refused by the driver.
@@ -26,6 +26,9 @@ const PERENNIAL_DB_CONNECT_TIMEOUT = 3;
  * @param string      $authority    Path of the PEM file of the only trusted authority.
  * @param string|null $database     Database to select, or null.
  * @param int         $read_timeout Seconds to wait for any answer; 0 keeps mysqlnd.net_read_timeout.
+ * @param bool        $kept         Whether the process keeps the connection for its next request. The driver
+ *                                  resets the session before it is used again (COM_CHANGE_USER: roll-back,
+ *                                  no locks, no temporary tables) and opens another one when that fails.
  * @return mysqli|null The connection, or null on any failure; mysqli_connect_error() tells why.
  */
 function perennial_connect(
@@ -35,7 +38,8 @@ function perennial_connect(
 	#[\SensitiveParameter] string $password,
 	string $authority,
 	?string $database = null,
-	int $read_timeout = 0
+	int $read_timeout = 0,
+	bool $kept = false
 ): ?mysqli {
 	mysqli_report( MYSQLI_REPORT_OFF );
 	$link = mysqli_init();
@@ -46,11 +50,13 @@ function perennial_connect(
 	if ( $read_timeout > 0 ) {
 		$link->options( MYSQLI_OPT_READ_TIMEOUT, $read_timeout );
 	}
+	$link->options( MYSQLI_SET_CHARSET_NAME, 'utf8mb4' );
 	$link->ssl_set( null, null, $authority, null, null );
 	$flags = MYSQLI_CLIENT_SSL | MYSQLI_CLIENT_SSL_VERIFY_SERVER_CERT;
+	$server = $kept ? "p:$host" : $host;
 	// The driver raises warnings besides returning false; the caller reports the error itself.
 	// phpcs:ignore WordPress.PHP.NoSilencedErrors.Discouraged
-	return @$link->real_connect( $host, $user, $password, $database, $port ?? 0, null, $flags ) ? $link : null;
+	return @$link->real_connect( $server, $user, $password, $database, $port ?? 0, null, $flags ) ? $link : null;
 }
 
 /**

@@ -9,6 +9,8 @@ namespace Perennial\Theme;
 
 defined( 'ABSPATH' ) || exit;
 
+require_once __DIR__ . '/lean.php';
+
 /** Options of the footer: duties that a site's law may ask for. Empty ones are not shown. */
 const FOOTER_OPTIONS = array( 'icp', 'police', 'complaint_url', 'terms_url', 'contact_url' );
 
@@ -71,36 +73,9 @@ function setup(): void {
  */
 function assets(): void {
 	wp_enqueue_style( 'perennial', get_stylesheet_uri(), array(), (string) filemtime( __DIR__ . '/style.css' ) );
-	if ( is_singular() && comments_open() && get_option( 'thread_comments' ) ) {
+	if ( is_singular() && comments_open() && get_comments_number() > 0 && get_option( 'thread_comments' ) ) {
 		wp_enqueue_script( 'comment-reply' );
 	}
-}
-
-/**
- * Drops what this theme's pages do not use: building the global styles costs a third of a page.
- */
-function lean(): void {
-	remove_action( 'wp_enqueue_scripts', 'wp_enqueue_global_styles' );
-	remove_action( 'wp_footer', 'wp_enqueue_global_styles', 1 );
-	remove_action( 'wp_enqueue_scripts', 'wp_enqueue_classic_theme_styles' );
-	remove_action( 'wp_enqueue_scripts', 'wp_enqueue_stored_styles' );
-	remove_action( 'wp_footer', 'wp_enqueue_stored_styles', 1 );
-	remove_filter( 'theme_mod_custom_logo', '_override_custom_logo_theme_mod' );
-	remove_action( 'wp_body_open', 'wp_global_styles_render_svg_filters' );
-	remove_action( 'wp_head', 'wp_print_auto_sizes_contain_css_fix', 1 );
-	// It merges every theme.json to find fonts, of which this theme has none.
-	remove_action( 'wp_head', 'wp_print_font_faces', 50 );
-	// This theme has no place for widgets; a plugin's own are registered all the same.
-	add_filter( 'load_default_widgets', '__return_false' );
-	if ( ! is_admin() && ! str_contains(
-		$_SERVER['REQUEST_URI'] ?? '',
-		'wp-json'
-	) && ! isset( $_GET['rest_route'] ) ) {
-		// Patterns are for the editor.
-		remove_action( 'init', '_register_core_block_patterns_and_categories' );
-		remove_action( 'init', '_register_theme_block_patterns' );
-	}
-	add_filter( 'should_load_separate_core_block_assets', '__return_true' );
 }
 
 /**
@@ -191,6 +166,5 @@ function meta(): void {
 }
 
 add_action( 'after_setup_theme', __NAMESPACE__ . '\setup' );
-add_action( 'after_setup_theme', __NAMESPACE__ . '\lean' );
 add_action( 'wp_enqueue_scripts', __NAMESPACE__ . '\assets' );
 add_action( 'init', __NAMESPACE__ . '\register_options' );
