@@ -27,6 +27,7 @@ GROUPS = {
     "fleet": Group("infra.cli.fleet", "Look at hosts and act on them."),
     "schedule": Group("infra.schedule.commands", "List, run and judge the scheduled tasks."),
     "runbook": Group("infra.cli.runbook", "Read, check and run the runbook pages of alerts."),
+    "drill": Group("alerts.commands", "Show that alerts fire and that their pages mend, on a lab."),
     "secret": Group("infra.cli.secret", "List secrets; show one value."),
     "status": Group("infra.cli.status", "Show how much of the plan is live, and what runs."),
     "doctor": Group("infra.cli.doctor", "Name what is missing or wrong on this machine, and the mend."),

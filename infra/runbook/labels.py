@@ -57,7 +57,16 @@ def hosts(block: Block, labels: Mapping[str, str], platform: Platform) -> tuple[
     host, and (4) where a block that changes something means more than its `max_hosts`.
     """
     about = block.attributes
-    found = _selected(about.name, about.host, labels, platform)
+    word = about.host
+    if word.startswith("$"):
+        name = word[1:]
+        if name not in labels:
+            next_ = f"--label {name}=…, or do it by hand"
+            raise PerennialError(
+                f"the alert has no label {name}", where=f"block {about.name}", next_=next_, code=Exit.USAGE
+            )
+        word = labels[name]
+    found = select(platform, word, about.name)
     if block.changes and len(found) > about.max_hosts:
         raise PerennialError(
             f"{about.name} would change {len(found)} hosts ({', '.join(found)}), {about.max_hosts} at most",
@@ -67,21 +76,19 @@ def hosts(block: Block, labels: Mapping[str, str], platform: Platform) -> tuple[
     return found
 
 
-def _selected(step: str, word: str, labels: Mapping[str, str], platform: Platform) -> tuple[str, ...]:
-    if word.startswith("$"):
-        name = word[1:]
-        if name not in labels:
-            raise _none(step, f"the alert has no label {name}", next_=f"--label {name}=…, or do it by hand")
-        word = labels[name]
+def select(platform: Platform, word: str, step: str = "") -> tuple[str, ...]:
+    """Return the enabled hosts that a name, `role:NAME` or `control` means; raise PerennialError (64)."""
     role = "control" if word == "control" else word.removeprefix("role:") if ":" in word else ""
     if role:
         found = tuple(host.name for host in platform.with_role(role, enabled_only=True))
     else:
         found = tuple(name for name, host in platform.hosts.items() if name == word and not host.disabled)
     if not found:
-        raise _none(step, f"{word!r} is no enabled host of {platform.name}", nearest(word, platform.hosts))
+        raise PerennialError(
+            f"{word!r} is no enabled host of {platform.name}",
+            where=f"block {step}" if step else "",
+            nearest=nearest(word, platform.hosts),
+            next_="perennial fleet list",
+            code=Exit.USAGE,
+        )
     return found[:1] if role == "control" else found
-
-
-def _none(step: str, what: str, near: str = "", next_: str = "perennial fleet list") -> PerennialError:
-    return PerennialError(what, where=f"block {step}", nearest=near, next_=next_, code=Exit.USAGE)

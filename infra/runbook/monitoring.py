@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import requests
@@ -67,12 +68,14 @@ class LiveMonitoring:
         self.host = found[0].name
         services, address = fleet.platform.services, found[0].address
         self._alertmanager = f"https://{address}:{services['alertmanager'].port}/api/v2"
+        prometheus = f"https://{address}:{services['prometheus'].port}"
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.mount("https://", _Trusting(fleet.secret("authority")["certificate"]))
-        self._prometheus = PrometheusConnect(
-            f"https://{address}:{services['prometheus'].port}", session=self._session, timeout=TIMEOUT_SECONDS
-        )
+        self._prometheus = PrometheusConnect(prometheus, session=self._session, timeout=TIMEOUT_SECONDS)
+        # After the client, which mounts an adapter of its own for its address.
+        trusting = _Trusting(fleet.secret("authority")["certificate"])
+        for prefix in ("https://", prometheus):
+            self._session.mount(prefix, trusting)
 
     def firing(self, alert: str) -> list[Live]:
         """Return the firing alerts of that name; see Monitoring."""
@@ -97,6 +100,18 @@ class LiveMonitoring:
         except (requests.RequestException, PrometheusApiClientException) as error:
             raise self._silent("Prometheus", error) from error
         return [_line(series) for series in found]
+
+    def series(self, minutes: int = 15) -> list[dict[str, str]]:
+        """Return the labels of every series of the last `minutes`. Raises PerennialError."""
+        end = datetime.now(UTC)
+        begin = end - timedelta(minutes=minutes)
+        try:
+            found: list[dict[str, str]] = self._prometheus.get_series(
+                begin, end, params={"match[]": '{__name__!=""}'}
+            )
+        except requests.RequestException as error:
+            raise self._silent("Prometheus", error) from error
+        return found
 
     def _silent(self, who: str, error: Exception) -> PerennialError:
         return PerennialError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,17 +19,20 @@ if TYPE_CHECKING:
 
 RULES = CHECKOUT / "alerts"
 HASH_DIGITS = 12
+DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
 @dataclass(frozen=True)
 class Alert:
-    """All rules of one alert name; all but `hash`, which is over all of them, is that of the first."""
+    """All rules of one name: `hash` is over all of them, `for_seconds` the shortest, the rest the first's."""
 
     name: str
     severity: str
     summary: str
     hash: str
     file: Path
+    for_seconds: float = 0.0
 
 
 def _relevant(rule: dict[str, Any]) -> list[str]:
@@ -75,4 +79,13 @@ def _alert(name: str, rules: list[dict[str, Any]], file: Path) -> Alert:
     first = rules[0]
     summary = str(first.get("annotations", {}).get("summary", ""))
     severity = str(first.get("labels", {}).get("severity", ""))
-    return Alert(name, severity, summary, digest[:HASH_DIGITS], file)
+    waits = min(duration(str(rule.get("for", "0s"))) for rule in rules)
+    return Alert(name, severity, summary, digest[:HASH_DIGITS], file, waits)
+
+
+def duration(text: str) -> float:
+    """Return a Prometheus duration such as `1h30m` in seconds; raise ValueError for text that is none."""
+    parts = DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is no duration")
+    return float(sum(int(number) * SECONDS[unit] for number, unit in parts))

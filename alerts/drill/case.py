@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `tests/drills/<AlertName>.yml` says: which faults an alert must see, and how to tell they are over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from infra.fleet.exits import Exit, PerennialError
+from infra.runbook.rules import alerts
+from infra.spec import CHECKOUT, nearest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DRILLS = CHECKOUT / "tests" / "drills"
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
+
+class Strict(BaseModel):
+    """No key that is not known; what was read does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fault(Strict):
+    """One fault: `inject` brings it about on `host` and it stays; `healthy` ends with 0 only without it.
+
+    `healthy` runs on `healthy_on` where that is another host. `undo` is the net below a drill that failed;
+    `labels` are those of the alert that must fire.
+    """
+
+    name: Slug
+    host: str
+    inject: str
+    healthy: str
+    undo: str
+    labels: dict[str, str] = {}
+    healthy_on: str = ""
+
+
+class Case(Strict):
+    """The drill of one alert; `allowed` ones may fire beside it, `unshown` says why there are no faults."""
+
+    alert: str
+    faults: tuple[Fault, ...] = ()
+    allowed: tuple[str, ...] = ()
+    unshown: str = ""
+
+
+def read(alert: str, folder: Path = DRILLS) -> Case:
+    """Return the drill of `alert`; raise PerennialError (64) naming the mistake, or the nearest alert."""
+    path = folder / f"{alert}.yml"
+    if not path.exists():
+        known = [found.stem for found in folder.glob("*.yml")]
+        hint = nearest(alert, known)
+        raise PerennialError(
+            f"no drill for {alert!r}", nearest=hint, next_="perennial drill list", code=Exit.USAGE
+        )
+    try:
+        case = Case.model_validate(YAML(typ="safe").load(path.read_text("utf-8")))
+    except (YAMLError, ValidationError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        where = ".".join(str(part) for part in first["loc"]) if first else ""
+        what = f"{where}: {first['msg']}" if first else " ".join(str(error).split())[:200]
+        raise PerennialError(what, where=str(path.relative_to(CHECKOUT)), code=Exit.USAGE) from error
+    _sound(case, path)
+    return case
+
+
+def _sound(case: Case, path: Path) -> None:
+    """Refuse what can be judged without a platform."""
+    wrong = ""
+    unknown = [name for name in (case.alert, *case.allowed) if name not in alerts()]
+    if case.alert != path.stem:
+        wrong = f"alert is {case.alert}"
+    elif unknown:
+        wrong = f"no alert {unknown[0]}"
+    elif bool(case.faults) == bool(case.unshown):
+        wrong = "either faults, or `unshown` with the reason"
+    if wrong:
+        raise PerennialError(wrong, where=str(path.name), code=Exit.USAGE)
+
+
+def every(folder: Path = DRILLS) -> list[Case]:
+    """Return all drills in the order of their names."""
+    return [read(path.stem, folder) for path in sorted(folder.glob("*.yml"))]
