@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SEVERITIES = ("page", "ticket", "none")
 KINDS = ("symptom", "cause", "duty", "meta")
 MATURITIES = ("trial", "proven")
-LAYERS = ("edge", "app", "database", "host", "tasks", "logs", "monitoring", "tls", "security")
+LAYERS = ("edge", "app", "database", "host", "tasks", "logs", "monitoring", "tls", "slo", "security")
 SIDES = ("fires", "silent", "no data", "clears")
 LABELS = {
     "severity": SEVERITIES,

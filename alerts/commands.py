@@ -3,19 +3,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alerts.drill import case as cases
 from alerts.drill import result as results
 from alerts.drill.engine import Drill
+from alerts.drill.together import Together
 from infra.cli.common import AsJson, Env, Yes, agreed, err, fleet_of, new_app, print_json, table
 from infra.fleet import guards, journal
-from infra.fleet.exits import Exit
+from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.remote import SshRunner
 from infra.runbook.monitoring import LiveMonitoring
 from infra.runbook.rules import alerts
+from infra.spec import nearest
+from loadtests.probe import Probe, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.inventory import Fleet
 
 app = new_app(
     "Show that an alert fires and that its page mends the fault; on disposable environments only.",
@@ -23,6 +34,7 @@ app = new_app(
     "perennial drill run NginxDown",
     "perennial drill run NginxDown --control null",
 )
+CONTROLS = ("", "null", "broken")
 SCRAPE_QUERY = 'prometheus_target_interval_length_seconds{quantile="0.5"}'
 
 
@@ -57,12 +69,15 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def run(
-    names: Annotated[list[str], typer.Argument(help="Alerts, or alert/fault.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Alerts, or alert/fault; all by default.")] = None,
     env: Env = "lab",
     *,
     control: Annotated[
         str, typer.Option("--control", help="null: the page only looks; broken: its first change fails.")
     ] = "",
+    together: Annotated[int, typer.Option("--together", help="So many side by side.", min=1, max=4)] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Leave out what passed as it is.")] = False,
+    minutes: Annotated[float, typer.Option("--minutes", help="Begin no drill later.", min=1)] = 150,
     record: Annotated[bool, typer.Option("--record", help="Count it in tests/evidence/drills.json.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -70,38 +85,86 @@ def run(
     """Inject each fault, wait for the alert, run its page unattended, and check; exit 1 where one fails."""
     fleet = fleet_of(env)
     guards.require_disposable(fleet.platform, "a drill")
-    chosen = []
-    for name in names:
-        alert, _, wanted = name.partition("/")
-        case = cases.read(alert)
-        chosen += [(case, one) for one in case.faults if wanted in {"", one.name}]
-    plan = [f"break {one.host} ({case.alert}/{one.name}), then let its page mend it" for case, one in chosen]
-    if not agreed(env, plan, dry_run=False, yes=yes):
+    if control not in CONTROLS:
+        raise PerennialError(f"no control {control!r}", nearest=nearest(control, CONTROLS), code=Exit.USAGE)
+    ones = chosen(names or [], resume=resume)
+    plan = [f"break {one.host} ({case.alert}/{one.name}), then let its page mend it" for case, one in ones]
+    if not ones or not agreed(env, plan, dry_run=False, yes=yes):
         return
-    monitoring = LiveMonitoring(fleet)
-    done = []
-    with journal.act(
-        env, f"perennial drill run {' '.join(names)}", reason="drill", hosts=[], fleet=fleet
-    ) as act:
-        drill = Drill(
-            fleet.platform,
-            SshRunner(fleet, dry_run=False),
-            monitoring,
-            scrape=scrape_seconds(monitoring),
-            say=lambda text: err.print(f"  {text}", markup=False),
-        )
-        for case, fault in chosen:
-            act.change(fault.host)
-            result = drill.run(case, fault, control)
-            done.append(result)
-            err.print(result.line(), markup=False)
-            if record and not control:
-                results.write(case, fault, result, env)
+    command = f"perennial drill run {' '.join(names or ['all'])}"
+    with journal.act(env, command, reason="drill", hosts=[], fleet=fleet) as act:
+        act.change(*(fault.host for _, fault in ones))
+        done = carry_out(fleet, ones, control, together, minutes, record=record)
         act.outcome = verdict(done)
     if as_json:
         print_json([vars(result) for result in done])
+    else:
+        passed = sum(result.passed for result in done)
+        print(f"{passed}/{len(done)} drills passed, {len(ones) - len(done)} not begun")
     if act.outcome is not Exit.DONE:
         raise typer.Exit(act.outcome)
+
+
+def chosen(names: list[str], *, resume: bool) -> list[tuple[cases.Case, cases.Fault]]:
+    """Return the faults that `names` mean, all without; `resume` leaves out what passed as it is."""
+    found = []
+    for name in names or [case.alert for case in cases.every()]:
+        alert, _, wanted = name.partition("/")
+        case = cases.read(alert)
+        faults = [fault for fault in case.faults if wanted in {"", fault.name}]
+        if wanted and not faults:
+            hint = nearest(wanted, [fault.name for fault in case.faults])
+            raise PerennialError(f"{alert} has no fault {wanted!r}", nearest=hint, code=Exit.USAGE)
+        found += [(case, fault) for fault in faults if not (resume and results.passed(case, fault))]
+    return found
+
+
+def carry_out(
+    fleet: Fleet,
+    ones: list[tuple[cases.Case, cases.Fault]],
+    control: str,
+    most: int,
+    minutes: float,
+    *,
+    record: bool,
+) -> list[results.Result]:
+    """Drill `ones`, `most` at a time, and return what was found; none is begun after `minutes`."""
+    monitoring = LiveMonitoring(fleet)
+    together, done = Together(fleet.platform, most), []
+    drill = Drill(
+        fleet.platform,
+        SshRunner(fleet, dry_run=False),
+        monitoring,
+        scrape=scrape_seconds(monitoring),
+        say=lambda text: err.print(f"  {text}", markup=False),
+        load=lambda rate: load(fleet, rate),
+        elsewhere=together.elsewhere,
+    )
+
+    def told(one: tuple[cases.Case, cases.Fault], result: results.Result) -> None:
+        """Say and keep what a drill found."""
+        done.append(result)
+        err.print(result.line(), markup=False)
+        if record and not control:
+            results.write(*one, result, fleet.platform.name)
+
+    together.run(ones, lambda one: drill.run(*one, control), told, seconds=minutes * 60)
+    return done
+
+
+@contextmanager
+def load(fleet: Fleet, rate: float) -> Iterator[None]:
+    """Send `rate` requests a second for pages that no cache has, while the block runs."""
+    if not rate:
+        yield
+        return
+    guards.require_load(fleet.platform, rate)
+    vip, site = fleet.platform.environment.vip.address, next(iter(fleet.platform.sites.values()))
+    with TemporaryDirectory(prefix="perennial-drill-") as folder:
+        authority = Path(folder) / "ca.crt"
+        authority.write_text(fleet.secret("authority")["certificate"], "utf-8")
+        with Probe(Target(str(vip), site.domain, authority, "/?s=drill"), rate=rate, timeout=20):
+            yield
 
 
 def scrape_seconds(monitoring: LiveMonitoring) -> float:

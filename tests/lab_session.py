@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the layers that need a lab: one lab a session, made from nothing, removed again.
 
-PERENNIAL_TEST_ENV names another environment that is up already (it is then neither made nor removed);
+PERENNIAL_TEST_ENV names an environment that is up already (it is then neither made nor removed);
 PERENNIAL_KEEP_LAB=1 leaves the lab `test` running for the next session.
 """
 
@@ -52,7 +52,7 @@ def platform() -> Platform:
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
     """Return the fleet of a lab that is up: made, removed, and nothing left behind."""
-    ours = ENVIRONMENT == "test"
+    ours = "PERENNIAL_TEST_ENV" not in os.environ
     before = snapshot() if ours else {}
     if ours:
         result = make("up", "--yes")

@@ -30,7 +30,8 @@ class Fault(Strict):
     """One fault: `inject` brings it about on `host` and it stays; `healthy` ends with 0 only without it.
 
     `healthy` runs on `healthy_on` where that is another host. `undo` is the net below a drill that failed;
-    `labels` are those of the alert that must fire.
+    `labels` are those of the alert that must fire. `also` names hosts where the same is done. `load` requests
+    a second are sent meanwhile; `patience` (s) is what the alert's own window takes beyond scrapes and `for`.
     """
 
     name: Slug
@@ -40,6 +41,9 @@ class Fault(Strict):
     undo: str
     labels: dict[str, str] = {}
     healthy_on: str = ""
+    also: tuple[str, ...] = ()
+    load: Annotated[float, Field(ge=0, le=20)] = 0
+    patience: Annotated[float, Field(ge=0, le=3600)] = 0
 
 
 class Case(Strict):
@@ -66,7 +70,7 @@ def read(alert: str, folder: Path = DRILLS) -> Case:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         where = ".".join(str(part) for part in first["loc"]) if first else ""
         what = f"{where}: {first['msg']}" if first else " ".join(str(error).split())[:200]
-        raise PerennialError(what, where=str(path.relative_to(CHECKOUT)), code=Exit.USAGE) from error
+        raise PerennialError(what, where=path.name, code=Exit.USAGE) from error
     _sound(case, path)
     return case
 

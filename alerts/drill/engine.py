@@ -8,6 +8,7 @@ answer with a Watchdog that fires, before and after, and the host itself is aske
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -42,16 +43,23 @@ class InvalidDrillError(Exception):
 
 @dataclass
 class Drill:
-    """Carries out faults of one environment; `scrape` is the interval (s) of scrapes and of evaluation."""
+    """Carries out faults of one environment.
+
+    `scrape` is the interval (s) of scrapes and of evaluation; `elsewhere` names alerts that other drills at
+    the same time may cause; `load` sends requests a second meanwhile.
+    """
 
     platform: Platform
     runner: Runner
     monitoring: Monitoring
     scrape: float
     say: Callable[[str], None]
+    load: Callable[[float], AbstractContextManager[object]] = lambda _rate: nullcontext()
+    elsewhere: Callable[[], set[str]] = set
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.monotonic
     before: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
 
     def run(self, case: Case, fault: Fault, control: str = "") -> Result:
         """Carry out one fault and return what was found; the fault is gone afterwards in any case.
@@ -59,17 +67,23 @@ class Drill:
         `control` is "null": the page only looks and the alert must stay; or "broken": its first change
         fails.
         """
-        floor = 3 * self.scrape + alerts()[case.alert].for_seconds
+        return replace(self, before=set(), seen=set()).carry_out(case, fault, control)
+
+    def carry_out(self, case: Case, fault: Fault, control: str) -> Result:
+        """Carry out one fault with what this object alone sees; see run, which drills side by side call."""
+        floor = 3 * self.scrape + alerts()[case.alert].for_seconds + fault.patience
         result = Result(case.alert, fault.name, control, floor=floor)
         begin = self.now()
         try:
             self._steady(case, fault)
-            self._on(fault, fault.inject, "injecting")
-            begin = self.now()
-            self._act(case, fault, result, begin)
+            with self.load(fault.load):
+                self._on(fault, fault.inject, "injecting")
+                begin = self.now()
+                self._act(case, fault, result, begin)
         except InvalidDrillError as error:
             result.valid, result.why = False, str(error)
         finally:
+            self._beside(case, result)
             if not result.mended or control:
                 self._undo(fault, result)
         return result
@@ -80,7 +94,7 @@ class Drill:
         firing = self._firing()
         if case.alert in firing:
             raise InvalidDrillError(f"{case.alert} fires already")
-        self.before = firing
+        self.before, self.seen = firing, set()
         well = self._on(fault, fault.healthy, "")
         if not well.ok:
             raise InvalidDrillError(f"{fault.host} is not well before the fault: {well.last_line()}")
@@ -99,14 +113,15 @@ class Drill:
             lines = self.monitoring.query(f"count by (alertname) ({FIRING})")
         except PerennialError as error:
             raise InvalidDrillError(f"monitoring does not hold: {error}") from error
-        return {line.split('"')[1] for line in lines} - {"Watchdog"}
+        found = {line.split('"')[1] for line in lines} - {"Watchdog"}
+        self.seen |= found
+        return found
 
     def _act(self, case: Case, fault: Fault, result: Result, begin: float) -> None:
         live = self._await(case, fault, result, begin)
         if live is None:
             return
         outcome = self._page(case, live, result.control)
-        self._beside(case, result)
         if result.control == "null":
             self.pause(4 * self.scrape)
             result.mended = not self._alert(case, fault)
@@ -158,6 +173,8 @@ class Drill:
             ask=lambda _block, _hosts: Answer.RUN,
             say=self.say,
             dry_run=control == "null",
+            pause=self.pause,
+            now=self.now,
         )
         try:
             outcome = run.forward()
@@ -177,18 +194,19 @@ class Drill:
         result.why += f"; {case.alert} still fires"
 
     def _beside(self, case: Case, result: Result) -> None:
-        others = self._firing() - {case.alert} - self.before
+        others = self.seen - {case.alert} - self.before
         result.beside = sorted(others & set(case.allowed))
-        result.unexpected = sorted(others - set(case.allowed))
+        result.unexpected = sorted(others - set(case.allowed) - self.elsewhere())
 
     def _on(self, fault: Fault, text: str, doing: str) -> Answered:
         """Run a shell text where the fault is; raise InvalidDrillError where it must succeed and does not."""
         word = fault.host if doing else fault.healthy_on or fault.host
-        (host,) = variables.select(self.platform, word)[:1]
-        answer = self.runner.run(host, ["bash", "-c", text], timeout=COMMAND_SECONDS)
-        if doing and not answer.ok:
-            raise InvalidDrillError(f"{doing} on {host} failed: {answer.last_line()}")
-        return answer
+        hosts = [*variables.select(self.platform, word)[:1], *fault.also]
+        answers = [self.runner.run(host, ["bash", "-c", text], timeout=COMMAND_SECONDS) for host in hosts]
+        bad = [answer for answer in answers if not answer.ok]
+        if doing and bad:
+            raise InvalidDrillError(f"{doing} on {bad[0].host} failed: {bad[0].last_line()}")
+        return (bad or answers)[0]
 
     def _undo(self, fault: Fault, result: Result) -> None:
         """Take the fault away where no page did; what stays wrong is said: the next drill would suffer."""

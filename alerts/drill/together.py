@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drills side by side: faults whose hosts share no role, so that no drill takes the peer of another."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from infra.runbook import labels as variables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from alerts.drill.case import Case, Fault
+    from alerts.drill.result import Result
+    from infra.spec import Platform
+
+    One = tuple[Case, Fault]
+
+ALONE = {"monitoring", "control", "logs"}  # what every drill needs
+
+
+@dataclass
+class Together:
+    """Runs faults with at most `most` at a time; `active` are those under way."""
+
+    platform: Platform
+    most: int
+    active: dict[str, One] = field(default_factory=dict)
+    guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def roles(self, one: One) -> set[str]:
+        """Return the roles that a fault touches; one that visitors notice everywhere touches all."""
+        _, fault = one
+        hosts = [*variables.select(self.platform, fault.host)[:1], *fault.also]
+        found = {role for host in hosts for role in self.platform.hosts[host].roles} - {"base"}
+        everywhere = bool(fault.also) or bool(found & ALONE)
+        return set(self.platform.roles) if everywhere else found
+
+    def elsewhere(self) -> set[str]:
+        """Return the alerts that the faults under way may cause."""
+        with self.guard:
+            return {name for case, _ in self.active.values() for name in (case.alert, *case.allowed)}
+
+    def run(
+        self,
+        ones: Iterable[One],
+        act: Callable[[One], Result],
+        done: Callable[[One, Result], None],
+        seconds: float = math.inf,
+    ) -> None:
+        """Carry out every fault, next the first that fits beside those under way; none after `seconds`."""
+        waiting, end = list(ones), time.monotonic() + seconds
+        under_way: dict[Future[Result], tuple[str, One]] = {}
+        with ThreadPoolExecutor(max_workers=self.most) as workers:
+            while waiting or under_way:
+                if time.monotonic() > end:
+                    waiting.clear()
+                    if not under_way:
+                        return
+                while len(under_way) < self.most and (one := self._next(waiting)):
+                    name = f"{one[0].alert}/{one[1].name}"
+                    with self.guard:
+                        self.active[name] = one
+                    under_way[workers.submit(act, one)] = (name, one)
+                finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    name, one = under_way.pop(future)
+                    with self.guard:
+                        del self.active[name]
+                    done(one, future.result())
+
+    def _next(self, waiting: list[One]) -> One | None:
+        """Take and return the first fault that touches no role of those under way."""
+        busy = {role for one in self.active.values() for role in self.roles(one)}
+        for one in waiting:
+            if not self.roles(one) & busy:
+                waiting.remove(one)
+                return one
+        return None

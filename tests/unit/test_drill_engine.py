@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A drill passes only where the alert saw the fault, its page mended it and monitoring held all the while."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alerts import commands
+from alerts.drill import case as cases
+from alerts.drill import engine, result, together
+from infra.fleet.exits import Exit, PerennialError
+from infra.fleet.remote import Result as Answered
+from infra.runbook import record
+from infra.runbook.monitoring import Live
+from infra.runbook.rules import Alert
+from tests.unit.fleet_world import World, platform
+from tests.unit.runbook_world import LABELS
+
+if TYPE_CHECKING:
+    from infra.spec import Platform
+
+FIXTURES = Path(__file__).with_name("runbook_fixtures")
+KNOWN = {
+    name: Alert(name, "page", "stuck", "abc123", Path("queue.rules.yml"), 60.0)
+    for name in ("QueueStuck", "MailLate", "SiteDown")
+}
+FAULT = cases.Fault(
+    name="stopped",
+    host="app-1",
+    inject="fault on",
+    undo="fault off",
+    healthy="fault none",
+    labels={"instance": "app-1"},
+)
+CASE = cases.Case(alert="QueueStuck", faults=(FAULT,), allowed=("MailLate",))
+
+
+class Stand(World):
+    """A platform where `fault on` sticks a queue that its page flushes; the alert follows after 100 s."""
+
+    def __init__(self) -> None:
+        """Begin well, at second 0."""
+        super().__init__()
+        self.clock = 0.0
+        self.fault_at: float | None = None
+        self.blind = self.dead = self.heals_itself = self.undo_fails = False
+        self.page_mends = True
+        self.dies_at = float("inf")
+        self.beside: set[str] = set()
+
+    def answer(self, host: str, line: str, stdin: str) -> str | int | Answered | None:
+        """Answer faults and the page's commands."""
+        words = shlex.split(line)
+        if words[:2] == ["bash", "-c"]:
+            return self._fault(words[2])
+        if words[0] != "systemd-run":
+            return super().answer(host, line, stdin)
+        command = words[-1].strip()
+        if command == "false":
+            return 1
+        if command == "queue flush" and self.page_mends:
+            self.fault_at = None
+        return "moving" if command == "queue state" and self.fault_at is None else "stuck"
+
+    def _fault(self, text: str) -> str | int:
+        if text == "fault on":
+            self.fault_at = self.clock
+        elif text == "fault off" and not self.undo_fails:
+            self.fault_at = None
+        elif text == "fault none":
+            return 1 if self.fault_at is not None else ""
+        return ""
+
+    def _fires(self) -> bool:
+        if self.heals_itself and self.fault_at is not None and self.clock - self.fault_at > 130:
+            return False
+        return not self.blind and self.fault_at is not None and self.clock - self.fault_at >= 100
+
+    def firing(self, alert: str) -> list[Live]:
+        """Return the alert, and the Watchdog while monitoring lives."""
+        if self.dead:
+            raise PerennialError("Alertmanager does not answer")
+        there = alert == "Watchdog" or (alert == "QueueStuck" and self._fires())
+        return [Live("f1", {**LABELS, "alertname": alert}, "stuck", "now")] if there else []
+
+    def query(self, text: str) -> list[str]:
+        """Answer the engine's questions and the page's verification."""
+        if self.dead:
+            raise PerennialError("Prometheus does not answer")
+        if text.startswith("queue_stuck"):
+            return ["queue_stuck 1"] if self.fault_at is not None else []
+        if "count by" not in text:
+            return ["ALERTS 1"]
+        names = {
+            "Watchdog",
+            *(self.beside if self._fires() else ()),
+            *(["QueueStuck"] if self._fires() else []),
+        }
+        return [f'{{alertname="{name}"}} 1' for name in sorted(names)]
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock += seconds
+        self.dead = self.dead or self.clock > self.dies_at
+
+
+@pytest.fixture(name="stand")
+def fixture_stand() -> Stand:
+    """Return a healthy platform."""
+    return Stand()
+
+
+@pytest.fixture(name="described")
+def fixture_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """Return its description, with the page and the rules of the tests in place."""
+    monkeypatch.setattr(engine, "PAGES", FIXTURES)
+    monkeypatch.setattr(engine, "alerts", lambda: KNOWN)
+    monkeypatch.setattr(record, "folder", lambda _environment: tmp_path / "runbooks")
+    return platform(tmp_path)
+
+
+def drill(stand: Stand, described: Platform, control: str = "") -> result.Result:
+    """Carry the drill out by the stand's own clock."""
+    one = engine.Drill(
+        described,
+        stand.runner,
+        stand,
+        scrape=15,
+        say=lambda _text: None,
+        pause=stand.pause,
+        now=lambda: stand.clock,
+    )
+    return one.run(CASE, FAULT, control)
+
+
+def test_a_fault_that_is_seen_and_mended_passes(stand: Stand, described: Platform) -> None:
+    """The positive control: detected near its floor, and nothing is undone behind the page's back."""
+    found = drill(stand, described)
+    assert found.passed, found.line()
+    assert (found.floor, found.detect, found.beside) == (105.0, 100.0, [])
+    assert not [line for line in stand.runner.lines("app-1") if "fault off" in line]
+
+
+def test_an_alert_that_does_not_fire_fails_and_the_fault_is_undone(stand: Stand, described: Platform) -> None:
+    """Missed is missed, however long one waits beyond the floor."""
+    stand.blind = True
+    found = drill(stand, described)
+    assert not found.passed
+    assert (found.valid, found.detected, found.why) == (True, False, "QueueStuck did not fire")
+    assert stand.fault_at is None
+
+
+def test_a_page_that_does_not_mend_fails_and_the_fault_is_undone(stand: Stand, described: Platform) -> None:
+    """The page says so by its verification; so does the direct look."""
+    stand.page_mends = False
+    found = drill(stand, described)
+    assert not found.passed
+    assert found.detected
+    assert "the page ended with" in found.why
+    assert stand.fault_at is None
+
+
+def test_monitoring_that_dies_makes_a_drill_invalid(stand: Stand, described: Platform) -> None:
+    """A killed Prometheus resolves every alert: silence is not health."""
+    stand.dead = True
+    assert not drill(stand, described).valid
+    stand.dead = False
+    stand.dies_at = 50
+    found = drill(stand, described)
+    assert not found.valid
+    assert not found.passed
+    assert stand.fault_at is None
+
+
+def test_what_is_not_well_before_makes_a_drill_invalid(stand: Stand, described: Platform) -> None:
+    """What follows would not be the fault's."""
+    stand.fault_at = 0.0
+    assert "is not well before the fault" in drill(stand, described).why
+
+
+@pytest.mark.parametrize(("name", "passed"), [("MailLate", True), ("SiteDown", False)])
+def test_other_alerts_are_allowed_by_name(
+    stand: Stand, described: Platform, name: str, *, passed: bool
+) -> None:
+    """What else fires costs a person attention: each is declared or a failure."""
+    stand.beside = {name}
+    found = drill(stand, described)
+    assert found.passed is passed, found.line()
+    assert (found.beside if passed else found.unexpected) == [name]
+
+
+def test_the_null_control_tells_a_fault_that_heals_itself(stand: Stand, described: Platform) -> None:
+    """Such a fault shows nothing about a page: any page would pass."""
+    stays = drill(stand, described, "null")
+    assert (stays.mended, stays.why) == (False, "the alert stayed, as it must")
+    assert not [line for line in stand.runner.lines("app-1") if "queue flush" in line]
+    stand.heals_itself = True
+    goes = drill(stand, described, "null")
+    assert (goes.mended, goes.why) == (True, "the alert cleared by itself")
+
+
+def test_the_broken_control_fails(stand: Stand, described: Platform) -> None:
+    """A drill that passes with a page whose first change fails would pass with any page."""
+    found = drill(stand, described, "broken")
+    assert not found.passed
+    assert stand.fault_at is None
+
+
+def test_a_fault_that_cannot_be_undone_is_said(stand: Stand, described: Platform) -> None:
+    """The next drill would suffer from it."""
+    stand.page_mends, stand.undo_fails = False, True
+    assert "STAYS unwell" in drill(stand, described).why
+
+
+def test_records_begin_anew_with_another_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was shown of another rule, page or fault counts no more."""
+    monkeypatch.setattr(result, "alerts", lambda: KNOWN)
+    monkeypatch.setattr(result, "PAGES", FIXTURES)
+    path = tmp_path / "drills.json"
+    good = result.Result("QueueStuck", "stopped", detected=True, mended=True)
+    for one in (good, good, result.Result("QueueStuck", "stopped", valid=False)):
+        result.write(CASE, FAULT, one, "unit", path)
+    assert (result.read(path)["QueueStuck/stopped"]["n"], result.passed(CASE, FAULT, path)) == (2, True)
+    other = FAULT.model_copy(update={"inject": "fault on again"})
+    assert not result.passed(CASE, other, path)
+    result.write(CASE, other, result.Result("QueueStuck", "stopped"), "unit", path)
+    kept = result.read(path)["QueueStuck/stopped"]
+    assert (kept["n"], kept["k"], kept["last_passed"]) == (1, 0, False)
+
+
+def test_faults_side_by_side_share_no_role(described: Platform) -> None:
+    """Two of one role at once would take the last healthy host; one of the monitoring is alone."""
+    hosts = {"a": "app-1", "b": "app-2", "c": "edge-1", "d": "mon-1", "e": "db-2"}
+    ones = [(CASE, FAULT.model_copy(update={"name": name, "host": host})) for name, host in hosts.items()]
+    runs = together.Together(described, 3)
+    seen: list[set[str]] = []
+    gate = threading.Barrier(1)
+
+    def act(one: tuple[cases.Case, cases.Fault]) -> result.Result:
+        """Note who is under way."""
+        gate.wait(5)
+        seen.append({fault.name for _, fault in runs.active.values()})
+        return result.Result("QueueStuck", one[1].name)
+
+    finished: list[str] = []
+    runs.run(ones, act, lambda _one, done: finished.append(done.fault))
+    assert sorted(finished) == sorted(hosts)
+    assert not [names for names in seen if {"a", "b"} <= names or ("d" in names and len(names) > 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("alert: QueueStuck\nfaults: []\n", "either faults, or `unshown`"),
+        ("alert: SiteDown\nunshown: no\n", "alert is SiteDown"),
+        ("alert: QueueStuck\nunshown: x\nallowed: [Gone]\n", "no alert Gone"),
+        ("alert: QueueStuck\nfault: []\n", "fault: Extra inputs"),
+        ("alert: [\n", "while parsing"),
+    ],
+)
+def test_mistakes_in_a_drill_file_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    """With the file; nothing is broken on a host for a file that cannot be read."""
+    monkeypatch.setattr(cases, "alerts", lambda: KNOWN)
+    (tmp_path / "QueueStuck.yml").write_text(text)
+    with pytest.raises(PerennialError, match=said) as raised:
+        cases.read("QueueStuck", tmp_path)
+    assert raised.value.code is Exit.USAGE
+    assert "QueueStuck.yml" in str(raised.value)
+
+
+def test_an_invalid_drill_is_no_failure_and_no_pass() -> None:
+    """13 says: measure again."""
+    good = result.Result("A", "f", detected=True, mended=True)
+    assert commands.verdict([good]) is Exit.DONE
+    assert commands.verdict([good, result.Result("A", "g", valid=False)]) is Exit.INVALID_MEASUREMENT
+    assert commands.verdict([result.Result("A", "f"), result.Result("A", "g", valid=False)]) is Exit.FAILED
