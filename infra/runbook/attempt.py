@@ -98,7 +98,9 @@ def _shell(bench: Bench, block: Block, host: str) -> Attempt:
 def command(bench: Bench, block: Block, unit: str) -> list[str]:
     """Return the words that run a shell block as a transient unit, labels as its environment."""
     given = variables.environment(bench.labels) | {"PERENNIAL_ENV": bench.environment}
-    words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"]
+    # Without expansion: systemd would replace what looks like a variable of the block, and make it empty.
+    words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--expand-environment=no"]
+    words.append(f"--unit={unit}")
     words += [f"--property=RuntimeMaxSec={seconds(block.attributes.timeout)}"]
     if block.attributes.host == "control":
         given |= CONTROL

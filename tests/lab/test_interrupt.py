@@ -45,7 +45,8 @@ def broken_off(process: subprocess.Popen[str], delay: float, *, by_kill: bool) -
     members = runs.family(process)
     (runs.kill if by_kill else runs.interrupt)(process)
     code = process.wait(runs.END_SECONDS)
-    assert code == (-9 if by_kill else Exit.INTERRUPTED)
+    # Within the first tenth of a second Python itself dies of the signal; a shell calls both 130.
+    assert code in ({-signal.SIGKILL} if by_kill else {Exit.INTERRUPTED, -signal.SIGINT})
     assert runs.alive(members) == []
     return True
 

@@ -189,6 +189,7 @@ def test_labels_reach_a_shell_as_environment_and_a_query_as_a_string(queue: Queu
     assert texts
     assert not [text for text in texts if "rm -rf" in text]
     assert all(f"--setenv=site={evil}" in words for words in units if words[0] == "systemd-run")
+    assert all("--expand-environment=no" in words for words in units if words[0] == "systemd-run")
     assert not [words for words in units if "--setenv=PATH=/tmp" in words]
     assert queue.queries[0].startswith('queue_stuck{instance="app-1", site="\\"; rm -rf / #$(reboot)"}')
 
