@@ -3,6 +3,12 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # Until something is at work an interrupt ends this in silence: imports would print a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import os
 import subprocess
 import sys
@@ -72,6 +78,7 @@ def drill(env: Env = "lab", area: Area = "foundation") -> None:
 
 def main() -> int:
     """Run one target and return its exit code; a failure is one clear line."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command = typer.main.get_command(app)
     return outcome(lambda: command.main(prog_name=PROGRAM, standalone_mode=False), "make", INTERRUPTED)
 
