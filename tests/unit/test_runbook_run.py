@@ -13,10 +13,9 @@ from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.remote import SSH_FAILED, Result
 from infra.runbook import page, record
 from infra.runbook.attempt import Bench
-from infra.runbook.monitoring import Live
 from infra.runbook.record import State
 from infra.runbook.run import Answer, Run
-from tests.unit.fleet_world import fleet, platform
+from tests.unit.fleet_world import platform
 from tests.unit.runbook_world import LABELS, Queue
 
 FIXTURES = Path(__file__).with_name("runbook_fixtures")
@@ -261,39 +260,6 @@ def test_a_person_may_leave_a_change_out_or_stop(
     else:
         assert run.forward() is outcome
     assert queue.acts() == []
-
-
-def a_choice(**given: object) -> runbook_run.Choice:
-    """Return what a command line without options chooses, but for `given`."""
-    base = {
-        "labels": {}, "fingerprint": "", "dry_run": False, "yes": False, "confirm": "", "resume": False,
-        "rollback": False, "without_alert": False, "as_json": False, "reason": "test",
-    }  # fmt: skip
-    return runbook_run.Choice(**{**base, **given})  # type: ignore[arg-type]
-
-
-def test_which_alert_is_meant(queue: Queue) -> None:
-    """One that fires is taken; of several one must be named; none is nothing to do."""
-    assert runbook_run.the_alert(queue, "QueueStuck", a_choice()) == queue.firing("QueueStuck")[0]
-    two = [Live(f"f{n}", {"instance": f"app-{n}"}, f"stuck {n}", "now") for n in (1, 2)]
-    queue.alerts = two
-    with pytest.raises(PerennialError, match=r"2 of them fire, 2 of those fit.*--fingerprint f1 \(stuck 1\)"):
-        runbook_run.the_alert(queue, "QueueStuck", a_choice())
-    assert runbook_run.the_alert(queue, "QueueStuck", a_choice(fingerprint="f2")) is two[1]
-    assert runbook_run.the_alert(queue, "QueueStuck", a_choice(labels={"instance": "app-1"})) is two[0]
-    queue.alerts = []
-    assert runbook_run.the_alert(queue, "QueueStuck", a_choice()) is None
-
-
-def test_a_destroying_block_wants_its_token_even_unattended(queue: Queue, tmp_path: Path) -> None:
-    """--yes is no token."""
-    read = page.read(FIXTURES / "DiskFull.md")
-    (block,) = [block for block in read.blocks if block.attributes.kind is page.Class.DESTROY]
-    described = fleet(tmp_path)
-    with pytest.raises(PerennialError, match="--confirm 'unit app-1'") as raised:
-        runbook_run.answer(described, block, ("app-1",), a_choice(yes=True))
-    assert raised.value.code is Exit.REFUSED
-    assert runbook_run.answer(described, block, ("app-1",), a_choice(confirm="unit app-1")) is Answer.RUN
 
 
 def test_a_page_that_changed_is_not_resumed(queue: Queue, tmp_path: Path) -> None:
