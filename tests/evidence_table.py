@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from alerts.drill import case as cases
 from infra.spec import CHECKOUT
+from loadtests.bench.statistics import lower_bound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,15 +30,50 @@ def _row(area: str, figure: dict[str, Any]) -> str:
     holds = "yes" if figure["holds"] else "no"
     command = f"`make bench AREA={area}`"
     when = [figure["commit"][:9], figure["time"][:10]]
-    cells = [figure["title"], command, figure["reach"], result, holds, *when]
+    return _line([figure["title"], command, figure["reach"], result, holds, *when])
+
+
+def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |\n"
 
 
 def table(folder: Path = FOLDER) -> str:
-    """Return the table of every recorded bench figure, oldest area first."""
+    """Return the table of every recorded bench figure, oldest area first, then of roles and drills."""
     records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("bench-*.json"))]
     rows = [_row(record["area"], figure) for record in records for figure in record["figures"]]
-    return HEAD + "".join(rows)
+    return HEAD + "".join([*rows, *_molecule(folder), *_drills(folder)])
+
+
+def _molecule(folder: Path) -> list[str]:
+    path = folder / "molecule.json"
+    if not path.exists():
+        return []
+    roles = json.loads(path.read_text("utf-8"))["roles"]
+    last = max(roles.values(), key=lambda one: one["time"])
+    claim = "roles alone: check, converge, idempotence, verify"
+    cells = [claim, "`make drill AREA=roles`", "all", f"{len(roles)} roles passed", "yes"]
+    return [_line([*cells, last["commit"][:9], last["time"][:10]])]
+
+
+def _drills(folder: Path) -> list[str]:
+    """Return the rows of the last drill of each fault: seen by its alert, and mended by its page."""
+    path = folder / "drills.json"
+    if not path.exists():
+        return []
+    faults = json.loads(path.read_text("utf-8"))["faults"]
+    every = sum(len(case.faults) for case in cases.every())
+    last = max(faults.values(), key=lambda one: one["time"])
+    found = []
+    for claim, key in (
+        ("faults seen by their own alert", "detected"),
+        ("… and mended by its page", "mended"),
+    ):
+        good, tried = sum(one["result"][key] for one in faults.values()), len(faults)
+        result = f"{good}/{tried} drilled of {every} (one-sided 95 % bound {lower_bound(good, tried):.2f})"
+        holds = "yes" if good == tried == every else "no"
+        when = [last["commit"][:9], last["time"][:10]]
+        found.append(_line([claim, "`make drill AREA=alerts`", "all", result, holds, *when]))
+    return found
 
 
 def updated(text: str, rows: str) -> str:

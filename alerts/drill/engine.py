@@ -45,8 +45,8 @@ class InvalidDrillError(Exception):
 class Drill:
     """Carries out faults of one environment.
 
-    `scrape` is the interval (s) of scrapes and of evaluation; `elsewhere` names alerts that other drills at
-    the same time may cause; `load` sends requests a second meanwhile.
+    `scrape` is the interval (s) of scrapes and of evaluation; `elsewhere` names alerts that drills beside
+    one may cause; `load` sends requests a second meanwhile.
     """
 
     platform: Platform
@@ -55,7 +55,7 @@ class Drill:
     scrape: float
     say: Callable[[str], None]
     load: Callable[[float], AbstractContextManager[object]] = lambda _rate: nullcontext()
-    elsewhere: Callable[[], set[str]] = set
+    elsewhere: Callable[[Case, Fault], set[str]] = lambda _case, _fault: set()
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.monotonic
     before: set[str] = field(default_factory=set)
@@ -83,7 +83,7 @@ class Drill:
         except InvalidDrillError as error:
             result.valid, result.why = False, str(error)
         finally:
-            self._beside(case, result)
+            self._beside(case, fault, result)
             if not result.mended or control:
                 self._undo(fault, result)
         return result
@@ -193,10 +193,10 @@ class Drill:
             self.pause(POLL_SECONDS)
         result.why += f"; {case.alert} still fires"
 
-    def _beside(self, case: Case, result: Result) -> None:
+    def _beside(self, case: Case, fault: Fault, result: Result) -> None:
         others = self.seen - {case.alert} - self.before
         result.beside = sorted(others & set(case.allowed))
-        result.unexpected = sorted(others - set(case.allowed) - self.elsewhere())
+        result.unexpected = sorted(others - set(case.allowed) - self.elsewhere(case, fault))
 
     def _on(self, fault: Fault, text: str, doing: str) -> Answered:
         """Run a shell text where the fault is; raise InvalidDrillError where it must succeed and does not."""

@@ -31,6 +31,7 @@ class Together:
     platform: Platform
     most: int
     active: dict[str, One] = field(default_factory=dict)
+    overlap: dict[str, set[str]] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     def roles(self, one: One) -> set[str]:
@@ -41,10 +42,19 @@ class Together:
         everywhere = bool(fault.also) or bool(found & ALONE)
         return set(self.platform.roles) if everywhere else found
 
-    def elsewhere(self) -> set[str]:
-        """Return the alerts that the faults under way may cause."""
+    def elsewhere(self, case: Case, fault: Fault) -> set[str]:
+        """Return the alerts that the faults beside this one may have caused, those that are over included."""
         with self.guard:
-            return {name for case, _ in self.active.values() for name in (case.alert, *case.allowed)}
+            return set(self.overlap.get(_name((case, fault)), ()))
+
+    def _begin(self, one: One) -> None:
+        """Note that `one` is under way, and what it and the others mean for each other."""
+        with self.guard:
+            name, names = _name(one), _names(one)
+            self.overlap[name] = {alert for other in self.active.values() for alert in _names(other)}
+            for other in self.active:
+                self.overlap[other] |= names
+            self.active[name] = one
 
     def run(
         self,
@@ -55,7 +65,7 @@ class Together:
     ) -> None:
         """Carry out every fault, next the first that fits beside those under way; none after `seconds`."""
         waiting, end = list(ones), time.monotonic() + seconds
-        under_way: dict[Future[Result], tuple[str, One]] = {}
+        under_way: dict[Future[Result], One] = {}
         with ThreadPoolExecutor(max_workers=self.most) as workers:
             while waiting or under_way:
                 if time.monotonic() > end:
@@ -63,15 +73,13 @@ class Together:
                     if not under_way:
                         return
                 while len(under_way) < self.most and (one := self._next(waiting)):
-                    name = f"{one[0].alert}/{one[1].name}"
-                    with self.guard:
-                        self.active[name] = one
-                    under_way[workers.submit(act, one)] = (name, one)
+                    self._begin(one)
+                    under_way[workers.submit(act, one)] = one
                 finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    name, one = under_way.pop(future)
+                    one = under_way.pop(future)
                     with self.guard:
-                        del self.active[name]
+                        del self.active[_name(one)]
                     done(one, future.result())
 
     def _next(self, waiting: list[One]) -> One | None:
@@ -82,3 +90,13 @@ class Together:
                 waiting.remove(one)
                 return one
         return None
+
+
+def _name(one: One) -> str:
+    case, fault = one
+    return f"{case.alert}/{fault.name}"
+
+
+def _names(one: One) -> set[str]:
+    case, _ = one
+    return {case.alert, *case.allowed}

@@ -7,7 +7,9 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
@@ -15,7 +17,7 @@ from ruamel.yaml import YAML
 from infra.spec import CHECKOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 RULES = CHECKOUT / "alerts"
 HASH_DIGITS = 12
@@ -44,8 +46,9 @@ def _relevant(rule: dict[str, Any]) -> list[str]:
     ]
 
 
-def alerts(folder: Path = RULES) -> dict[str, Alert]:
-    """Return every alert of the rule files below `folder` by name.
+@cache
+def alerts(folder: Path = RULES) -> Mapping[str, Alert]:
+    """Return every alert of the rule files below `folder` by name; they are read once a process.
 
     `hash` is the first 12 hexadecimal digits of SHA-256 over expression, `for` and severity of its rules: a
     page carries it, so that a changed rule asks for the page to be read again.
@@ -56,7 +59,7 @@ def alerts(folder: Path = RULES) -> dict[str, Alert]:
         for rule in (rule for group in document["groups"] for rule in group["rules"] if "alert" in rule):
             rules.setdefault(rule["alert"], []).append(rule)
             files.setdefault(rule["alert"], path)
-    return {name: _alert(name, found, files[name]) for name, found in sorted(rules.items())}
+    return MappingProxyType({name: _alert(name, found, files[name]) for name, found in sorted(rules.items())})
 
 
 def under_test(folder: Path = RULES) -> set[str]:

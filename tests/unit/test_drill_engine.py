@@ -248,9 +248,13 @@ def test_faults_side_by_side_share_no_role(described: Platform) -> None:
         return result.Result("QueueStuck", one[1].name)
 
     finished: list[str] = []
+    other = (CASE.model_copy(update={"alert": "MailLate", "allowed": ("SiteDown",)}), ones[2][1])
+    ones[2] = other
     runs.run(ones, act, lambda _one, done: finished.append(done.fault))
     assert sorted(finished) == sorted(hosts)
     assert not [names for names in seen if {"a", "b"} <= names or ("d" in names and len(names) > 1)]
+    # "a" and "c" began together; what one may cause is no surprise for the other, also when it is over
+    assert {"MailLate", "SiteDown"} <= runs.elsewhere(*ones[0])
 
 
 @pytest.mark.parametrize(
