@@ -33,7 +33,8 @@ Label = Annotated[
     typer.Option("--label", help="A label of the alert, as task=wp-cron; may be repeated."),
 ]
 AlertName = Annotated[str, typer.Argument(help="Name of an alert, from `runbook list`.")]
-ATTRIBUTES = re.compile(r"^(```[a-z]+) \{.*\}$", re.MULTILINE)
+ATTRIBUTES = re.compile(r"^```([a-z]+) (\{.*\})$", re.MULTILINE)
+WHERE = {"control": "the control host (`cd /opt/perennial/current`)"}
 
 
 @app.command("list")
@@ -118,7 +119,7 @@ def sound(found: page.Page) -> page.Page:
 
 
 def readable(found: page.Page, labels: Mapping[str, str]) -> str:
-    """Return the page's Markdown for reading: attributes left out, labels as variables to set first.
+    """Return the page's Markdown for reading: in words where each block runs, labels as variables first.
 
     Labels are other people's words: they reach a shell as environment alone, never as text of a command. In
     PromQL, which has no variables, they stand as escaped strings.
@@ -127,12 +128,22 @@ def readable(found: page.Page, labels: Mapping[str, str]) -> str:
     for block in found.blocks:
         if block.language == "promql":
             text = text.replace(block.text, variables.query(block.text, labels), 1)
-    text = ATTRIBUTES.sub(r"\1", text)
+    text = ATTRIBUTES.sub(_in_words, text)
     if not labels:
         return text
     words = " ".join(f"{name}={shlex.quote(value)}" for name, value in labels.items())
     title, _, rest = text.partition("\n")
     return f"{title}\n\n```bash\nexport {words}\n```\n{rest}"
+
+
+def _in_words(match: re.Match[str]) -> str:
+    """Return the head of a block as a person reads it: on which host, and whether it changes something."""
+    if match[1] == "promql":
+        return "In Prometheus:\n\n```promql"
+    about = page.Attributes.model_validate_json(match[2])
+    where = WHERE.get(about.host, f"`{about.host}`")
+    what = {page.Class.OBSERVE: "looks", page.Class.CHANGE: "changes", page.Class.DESTROY: "cannot be undone"}
+    return f"On {where}, {what[about.kind]}:\n\n```{match[1]}"
 
 
 @app.command()

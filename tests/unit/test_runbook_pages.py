@@ -70,6 +70,7 @@ def test_labels_reach_commands_as_environment_alone(tmp_path: Path) -> None:
     assert 'df -h "$mount"' in shown
     assert 'alertname="DiskFull", mountpoint="/srv; rm -r $(x)"' in shown
     assert '"class"' not in shown
+    assert "On `$instance`, cannot be undone:\n\n```bash" in shown
 
 
 @pytest.mark.parametrize("word", ["task", "=x", "Task=x", "task="])
@@ -84,9 +85,11 @@ def test_a_changed_expression_asks_for_its_page_again(tmp_path: Path) -> None:
     """A new line inside an expression changes nothing, a threshold does."""
     rule = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: {}\n    labels: {{severity: page}}\n"
     hashes = []
-    for expression in ("up == 0", '"up ==\\n 0"', "up == 1"):
-        (tmp_path / "a.rules.yml").write_text(rule.format(expression))
-        hashes.append(alerts(tmp_path)["A"].hash)
+    for number, expression in enumerate(("up == 0", '"up ==\\n 0"', "up == 1")):
+        folder = tmp_path / str(number)  # a folder is read once a process
+        folder.mkdir()
+        (folder / "a.rules.yml").write_text(rule.format(expression))
+        hashes.append(alerts(folder)["A"].hash)
     assert hashes[0] == hashes[1] != hashes[2]
 
 
