@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from alerts.drill import case as cases
+from alerts.drill import result as results
 from infra.spec import CHECKOUT
 from loadtests.bench.statistics import lower_bound
 
@@ -60,8 +61,17 @@ def _drills(folder: Path) -> list[str]:
     path = folder / "drills.json"
     if not path.exists():
         return []
-    faults = json.loads(path.read_text("utf-8"))["faults"]
-    every = sum(len(case.faults) for case in cases.every())
+    recorded = json.loads(path.read_text("utf-8"))["faults"]
+    ones = [
+        (f"{case.alert}/{fault.name}", results.key(case, fault))
+        for case in cases.every()
+        for fault in case.faults
+    ]
+    # What was shown of another rule, page or fault counts no more.
+    faults = {name: recorded[name] for name, key in ones if recorded.get(name, {}).get("key") == key}
+    every = len(ones)
+    if not faults:
+        return []
     last = max(faults.values(), key=lambda one: one["time"])
     found = []
     for claim, key in (

@@ -210,7 +210,10 @@ class Drill:
 
     def _undo(self, fault: Fault, result: Result) -> None:
         """Take the fault away where no page did; what stays wrong is said: the next drill would suffer."""
-        self._on(fault, fault.undo, "undoing")
+        try:
+            self._on(fault, fault.undo, "undoing")
+        except InvalidDrillError as error:
+            result.why += f"; {error}"
         limit = self.now() + COMMAND_SECONDS
         while not self._on(fault, fault.healthy, "").ok:
             if self.now() > limit:

@@ -2,7 +2,7 @@
 /**
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What WordPress prepares for every page and this theme's pages do not use: half the cost of an uncached page.
+ * What WordPress prepares for every page and this theme does not use: a third of an uncached page.
  */
 
 namespace Perennial\Theme;
@@ -53,7 +53,7 @@ function drop_preparations(): void {
 	// Both make all scripts known, to look for some of the administration.
 	remove_action( 'wp_enqueue_scripts', 'wp_localize_jquery_ui_datepicker', 1000 );
 	remove_action( 'wp_print_scripts', 'wp_just_in_time_script_localization' );
-	// The styles of some hundred blocks are made known when the first block is rendered; many pages have none.
+	// Styles of a hundred blocks are made known with the first block; many pages have none.
 	remove_action( 'init', 'register_core_block_style_handles', 9 );
 	add_action( 'init', __NAMESPACE__ . '\begin_blocks_without_styles', 9 );
 	add_action( 'init', __NAMESPACE__ . '\end_blocks_without_styles', 21 );
