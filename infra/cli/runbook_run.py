@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from infra.inventory import Fleet
     from infra.runbook.monitoring import Monitoring
     from infra.runbook.page import Block, Page
-    from infra.runbook.record import Record
+    from infra.runbook.record import Record, Step
+
+
+LINES_MOST = 25  # of an answer on the screen
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,20 @@ def assembled(fleet: Fleet, page: Page, record: Record, monitoring: Monitoring, 
         record,
         ask=lambda block, hosts: answer(fleet, block, hosts, choice),
         say=lambda text: err.print(text, markup=False),
+        show=shown,
         dry_run=choice.dry_run,
         still_firing=lambda: _fires(monitoring, record),
     )
+
+
+def shown(block: Block, step: Step) -> None:
+    """Print what a block answered, its last lines; of a change that a dry run left out, its commands."""
+    text = block.text if block.changes and step.why == "dry run" else step.output
+    lines = text.rstrip().splitlines()
+    if len(lines) > LINES_MOST:
+        err.print(f"    … {len(lines) - LINES_MOST} lines more in the record", markup=False)
+    for line in lines[-LINES_MOST:]:
+        err.print(f"    {line}", markup=False)
 
 
 def _fires(monitoring: Monitoring, record: Record) -> bool:

@@ -45,7 +45,7 @@ class Run:
 
     `ask` decides about each change, `say` hears what goes on, `check` raises when its lock was lost,
     `changed` hears of each host before it is acted on, `still_firing` tells whether there is still something
-    to mend.
+    to mend, `show` hears of each block when it has ended.
     """
 
     page: Page
@@ -56,6 +56,7 @@ class Run:
     say: Callable[[str], None]
     check: Callable[[], None] = lambda: None
     changed: Callable[[str], None] = lambda _host: None
+    show: Callable[[Block, Step], None] = lambda _block, _step: None
     dry_run: bool = False
     still_firing: Callable[[], bool] = lambda: True
     pause: Callable[[float], None] = time.sleep
@@ -130,6 +131,7 @@ class Run:
         self.record.put(step)
         took = f", {step.seconds:.1f} s" if step.seconds else ""
         self.say(f"{step.name} on {', '.join(hosts)}: {step.state}{took}{_because(step.why)}")
+        self.show(block, step)
         return step
 
     def _judge(self, block: Block, step: Step, attempts: list[Attempt]) -> None:

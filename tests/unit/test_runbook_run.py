@@ -101,6 +101,18 @@ def test_a_dry_run_looks_and_changes_nothing(queue: Queue, tmp_path: Path) -> No
     assert any("queue" in line for _, line in queue.runner.reads)
 
 
+def test_a_person_sees_what_a_look_answered_and_what_a_dry_run_left_out(
+    queue: Queue, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answer is what the next decision is made from."""
+    run = a_run(queue, tmp_path)
+    run.dry_run, run.show = True, runbook_run.shown
+    run.forward()
+    said = capsys.readouterr().err
+    assert "    stuck" in said
+    assert "    queue stop" in said
+
+
 def test_a_change_that_fails_is_undone_in_reverse_order(queue: Queue, tmp_path: Path) -> None:
     """The failed step itself too: nobody knows how far it came."""
     queue.trouble["flush"] = Result("app-1", 3, "", "no")
