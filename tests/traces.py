@@ -15,6 +15,7 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DEEPEST = 4  # labs/LAB/hosts/HOST/…: what a running host of another lab writes inside is its own
 STATE, RUN = Path("/var/lib/perennial"), Path("/run")
 
 
@@ -25,12 +26,14 @@ def _lines(*command: str) -> list[str]:
 def _files() -> set[str]:
     """Return files and folders of ours outside the package cache, which is kept on purpose."""
     roots = [STATE, *RUN.glob("perennial*")]
-    return {path for root in roots for path in _below(root)}
+    return {path for root in roots for path in _below(root, DEEPEST)}
 
 
-def _below(root: Path) -> Iterator[str]:
-    """Yield what is below `root`; other labs may take away meanwhile what this one lists."""
+def _below(root: Path, deepest: int = 99) -> Iterator[str]:
+    """Yield what is below `root`, so many folders deep; other labs may take away what this lists."""
     for folder, folders, names in os.walk(root):
+        if len(Path(folder).relative_to(root).parts) >= deepest:
+            folders.clear()
         yield from (f"{folder}/{name}" for name in (*folders, *names))
 
 
