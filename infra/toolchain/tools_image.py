@@ -98,7 +98,9 @@ def _build(tree: Path) -> None:
     if part.exists():
         shutil.rmtree(part)
     proxy = os.environ.get("PERENNIAL_PACKAGE_CACHE", "")
-    command = ["mmdebstrap", *OPTIONS, f"--include={','.join(PACKAGES)}"]
+    # In mounts of its own: killed, it would leave /proc and /sys in the tree that the next run removes.
+    command = ["unshare", "--mount", "--propagation=private", "mmdebstrap", *OPTIONS]
+    command.append(f"--include={','.join(PACKAGES)}")
     if proxy:
         command.append(f'--aptopt=Acquire::http::Proxy "{proxy}"')
     result = subprocess.run([*command, SUITE, str(part)], text=True, capture_output=True, check=False)
