@@ -17,9 +17,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-
-from infra.runbook.rules import RULES
+from infra.runbook.rules import RULES, documents
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -57,10 +55,10 @@ class Gap:
 
 def gaps(platform: Platform, folder: Path = RULES) -> list[Gap]:
     """Return everything that the rules and the promtool tests below `folder` lack."""
-    tests = [(path, test) for path, document in _read(folder, "*_test.yml") for test in document["tests"]]
+    tests = [(path, test) for path, document in documents(folder, "*_test.yml") for test in document["tests"]]
     found: list[Gap] = []
     alerts: dict[str, Path] = {}
-    for path, document in _read(folder, "*.rules.yml"):
+    for path, document in documents(folder, "*.rules.yml"):
         for group in document["groups"]:
             for rule in (rule for rule in group["rules"] if "alert" in rule):
                 alerts[rule["alert"]] = path
@@ -68,11 +66,6 @@ def gaps(platform: Platform, folder: Path = RULES) -> list[Gap]:
     found += [Gap(path, alert, what) for alert, path in alerts.items() for what in _sides(alert, tests)]
     found += [gap for path, test in tests for gap in _strangers(path, test, alerts)]
     return list(dict.fromkeys(found))
-
-
-def _read(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for path in sorted(folder.rglob(pattern)):
-        yield path, YAML(typ="safe").load(path.read_text("utf-8"))
 
 
 def _rule(rule: dict[str, Any], platform: Platform) -> Iterator[str]:

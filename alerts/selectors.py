@@ -13,9 +13,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import promql_parser
-from ruamel.yaml import YAML
 
-from infra.runbook.rules import RULES
+from infra.runbook.rules import RULES, documents
 from infra.spec import nearest
 
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ def blind(folder: Path, recorded: Known) -> list[str]:
     """Return one line for each selector in the rules below `folder` that nothing recorded can match."""
     rules = [
         (path, rule)
-        for path in sorted(folder.rglob("*.rules.yml"))
-        for group in YAML(typ="safe").load(path.read_text("utf-8"))["groups"]
+        for path, document in documents(folder, "*.rules.yml")
+        for group in document["groups"]
         for rule in group["rules"]
     ]
     own = {rule["record"] for _, rule in rules if "record" in rule} | ALERTS

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from infra.fleet.exits import Exit, PerennialError
+from infra.runbook.page import Strict
 from infra.runbook.rules import alerts
 from infra.spec import CHECKOUT, nearest
 
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 DRILLS = CHECKOUT / "tests" / "drills"
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-
-
-class Strict(BaseModel):
-    """No key that is not known; what was read does not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Fault(Strict):
@@ -39,7 +34,7 @@ class Fault(Strict):
     inject: str
     healthy: str
     undo: str
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
     healthy_on: str = ""
     also: tuple[str, ...] = ()
     load: Annotated[float, Field(ge=0, le=20)] = 0

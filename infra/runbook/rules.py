@@ -55,7 +55,7 @@ def alerts(folder: Path = RULES) -> Mapping[str, Alert]:
     """
     rules: dict[str, list[dict[str, Any]]] = {}
     files: dict[str, Path] = {}
-    for path, document in _documents(folder, "*.rules.yml"):
+    for path, document in documents(folder, "*.rules.yml"):
         for rule in (rule for group in document["groups"] for rule in group["rules"] if "alert" in rule):
             rules.setdefault(rule["alert"], []).append(rule)
             files.setdefault(rule["alert"], path)
@@ -66,13 +66,14 @@ def under_test(folder: Path = RULES) -> set[str]:
     """Return the names of the alerts that a promtool test below `folder` asks about."""
     return {
         asked["alertname"]
-        for _, document in _documents(folder, "*_test.yml")
+        for _, document in documents(folder, "*_test.yml")
         for test in document["tests"]
         for asked in test.get("alert_rule_test", ())
     }
 
 
-def _documents(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+def documents(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield every YAML file below `folder` whose name fits `pattern`, with its path, by path."""
     for path in sorted(folder.rglob(pattern)):
         yield path, YAML(typ="safe").load(path.read_text("utf-8"))
 
