@@ -12,6 +12,7 @@ import typer
 
 from alerts.drill import case as cases
 from alerts.drill import result as results
+from alerts.drill.control import CONTROLS
 from alerts.drill.engine import Drill
 from alerts.drill.together import Together
 from infra.cli.common import AsJson, Env, Yes, agreed, err, fleet_of, new_app, print_json, table
@@ -34,7 +35,6 @@ app = new_app(
     "perennial drill run NginxDown",
     "perennial drill run NginxDown --control null",
 )
-CONTROLS = ("", "null", "broken")
 SCRAPE_QUERY = 'prometheus_target_interval_length_seconds{quantile="0.5"}'
 
 
@@ -73,7 +73,7 @@ def run(
     env: Env = "lab",
     *,
     control: Annotated[
-        str, typer.Option("--control", help="null: the page only looks; broken: its first change fails.")
+        str, typer.Option("--control", help=f"A drill that must go red: {', '.join(CONTROLS)}.")
     ] = "",
     together: Annotated[int, typer.Option("--together", help="So many side by side.", min=1, max=4)] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out what passed as it is.")] = False,
@@ -85,7 +85,7 @@ def run(
     """Inject each fault, wait for the alert, run its page unattended, and check; exit 1 where one fails."""
     fleet = fleet_of(env)
     guards.require_disposable(fleet.platform, "a drill")
-    if control not in CONTROLS:
+    if control and control not in CONTROLS:
         raise PerennialError(f"no control {control!r}", nearest=nearest(control, CONTROLS), code=Exit.USAGE)
     ones = chosen(names or [], resume=resume)
     plan = [f"break {one.host} ({case.alert}/{one.name}), then let its page mend it" for case, one in ones]
@@ -175,6 +175,7 @@ def scrape_seconds(monitoring: LiveMonitoring) -> float:
 
 def verdict(done: list[results.Result]) -> Exit:
     """Return DONE, FAILED, or INVALID_MEASUREMENT where monitoring did not hold and nothing else failed."""
-    if any(result.valid and not result.passed for result in done):
-        return Exit.FAILED
-    return Exit.DONE if all(result.valid for result in done) else Exit.INVALID_MEASUREMENT
+    if all(result.passed for result in done):
+        return Exit.DONE
+    failed = any(result.valid and not result.passed for result in done)
+    return Exit.FAILED if failed else Exit.INVALID_MEASUREMENT

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from alerts.drill import control as controls
 from alerts.drill.result import Result
 from infra.fleet.exits import Exit, PerennialError
 from infra.runbook import labels as variables
@@ -64,8 +65,7 @@ class Drill:
     def run(self, case: Case, fault: Fault, control: str = "") -> Result:
         """Carry out one fault and return what was found; the fault is gone afterwards in any case.
 
-        `control` is "null": the page only looks and the alert must stay; or "broken": its first change
-        fails.
+        `control` is empty, or one of alerts/drill/control.py, whose drill must not pass.
         """
         return replace(self, before=set(), seen=set()).carry_out(case, fault, control)
 
@@ -77,9 +77,11 @@ class Drill:
         try:
             self._steady(case, fault)
             with self.load(fault.load):
-                self._on(fault, fault.inject, "injecting")
+                if control != "quiet":
+                    self._on(fault, fault.inject, "injecting")
                 begin = self.now()
-                self._act(case, fault, result, begin)
+                with controls.applied(control, case, self.platform, self.runner):
+                    self._act(case, fault, result, begin)
         except InvalidDrillError as error:
             result.valid, result.why = False, str(error)
         finally:

@@ -45,13 +45,24 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Tell whether the alert saw the fault, its page mended it, and nothing else fired than may."""
+        """Tell whether the alert saw the fault, its page mended it, and nothing else fired than may.
+
+        A control passes where the drill went red for the control's own reason (alerts/drill/control.py).
+        """
+        if self.control == "blind":
+            return not self.valid
+        if self.control in {"quiet", "mutated"}:
+            return self.valid and not self.detected
+        if self.control:
+            return self.valid and self.detected and not self.mended
         return self.valid and self.detected and self.mended and not self.unexpected
 
     def line(self) -> str:
         """Return it as one line for people."""
         verdict = "passed" if self.passed else "FAILED" if self.valid else "invalid"
-        control = f" ({self.control})" if self.control else ""
+        if self.control:
+            verdict = "went red as it must" if self.passed else "CONTROL STAYED GREEN"
+        control = f" (control {self.control})" if self.control else ""
         text = (
             f"{verdict} {self.alert}/{self.fault}{control}; detected {_seconds(self.detect)} "
             f"(floor {self.floor:.0f} s); repaired {_seconds(self.repair)}; alert gone {_seconds(self.reset)}"

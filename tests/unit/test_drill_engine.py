@@ -4,40 +4,23 @@
 from __future__ import annotations
 
 import shlex
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from alerts import commands
-from alerts.drill import case as cases
-from alerts.drill import engine, result, together
-from infra.fleet.exits import Exit, PerennialError
+from alerts.drill import engine, result
+from infra.fleet.exits import PerennialError
 from infra.fleet.remote import Result as Answered
 from infra.runbook import record
 from infra.runbook.monitoring import Live
-from infra.runbook.rules import Alert
+from tests.unit.drill_world import CASE, FAULT, FIXTURES, KNOWN
 from tests.unit.fleet_world import World, platform
 from tests.unit.runbook_world import LABELS
 
 if TYPE_CHECKING:
-    from infra.spec import Platform
+    from pathlib import Path
 
-FIXTURES = Path(__file__).with_name("runbook_fixtures")
-KNOWN = {
-    name: Alert(name, "page", "stuck", "abc123", Path("queue.rules.yml"), 60.0)
-    for name in ("QueueStuck", "MailLate", "SiteDown")
-}
-FAULT = cases.Fault(
-    name="stopped",
-    host="app-1",
-    inject="fault on",
-    undo="fault off",
-    healthy="fault none",
-    labels={"instance": "app-1"},
-)
-CASE = cases.Case(alert="QueueStuck", faults=(FAULT,), allowed=("MailLate",))
+    from infra.spec import Platform
 
 
 class Stand(World):
@@ -48,7 +31,7 @@ class Stand(World):
         super().__init__()
         self.clock = 0.0
         self.fault_at: float | None = None
-        self.blind = self.dead = self.heals_itself = self.undo_fails = False
+        self.blind = self.dead = self.heals_itself = self.undo_fails = self.fires_anyway = False
         self.page_mends = True
         self.dies_at = float("inf")
         self.beside: set[str] = set()
@@ -79,6 +62,8 @@ class Stand(World):
     def _fires(self) -> bool:
         if self.heals_itself and self.fault_at is not None and self.clock - self.fault_at > 130:
             return False
+        if self.fires_anyway:
+            return True
         return not self.blind and self.fault_at is not None and self.clock - self.fault_at >= 100
 
     def firing(self, alert: str) -> list[Live]:
@@ -207,81 +192,45 @@ def test_the_null_control_tells_a_fault_that_heals_itself(stand: Stand, describe
 def test_the_broken_control_fails(stand: Stand, described: Platform) -> None:
     """A drill that passes with a page whose first change fails would pass with any page."""
     found = drill(stand, described, "broken")
-    assert not found.passed
+    assert (found.detected, found.mended, found.passed) == (True, False, True)
+    assert "went red as it must" in found.line()
     assert stand.fault_at is None
+
+
+@pytest.mark.parametrize(
+    ("control", "state", "green"),
+    [
+        ("null", {}, {"heals_itself": True}),
+        ("quiet", {}, {"fires_anyway": True}),
+        ("mutated", {"blind": True}, {}),
+        ("blind", {"dies_at": 10.0}, {}),
+    ],
+)
+def test_a_control_passes_only_where_the_drill_went_red(
+    stand: Stand, described: Platform, control: str, state: dict[str, object], green: dict[str, object]
+) -> None:
+    """For its own reason: a drill that stays green with a control would stay green with anything."""
+    for name, value in state.items():
+        setattr(stand, name, value)
+    found = drill(stand, described, control)
+    assert found.passed, found.line()
+    other = Stand()
+    for name, value in green.items():
+        setattr(other, name, value)
+    found = drill(other, described, control)
+    assert not found.passed
+    assert "CONTROL STAYED GREEN" in found.line()
+
+
+def test_a_control_of_the_monitoring_is_taken_back(stand: Stand, described: Platform) -> None:
+    """The next drill would find rules that are not ours, or no Prometheus."""
+    stand.blind = True
+    drill(stand, described, "mutated")
+    lines = [line for line in stand.runner.lines("mon-1") if "prometheus.service" in line]
+    assert ["12h" in line for line in lines] == [True, False]
 
 
 def test_a_fault_that_cannot_be_undone_is_said(stand: Stand, described: Platform) -> None:
     """The next drill would suffer from it."""
     stand.page_mends, stand.undo_fails = False, True
     assert "STAYS unwell" in drill(stand, described).why
-
-
-def test_records_begin_anew_with_another_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was shown of another rule, page or fault counts no more."""
-    monkeypatch.setattr(result, "alerts", lambda: KNOWN)
-    monkeypatch.setattr(result, "PAGES", FIXTURES)
-    path = tmp_path / "drills.json"
-    good = result.Result("QueueStuck", "stopped", detected=True, mended=True)
-    for one in (good, good, result.Result("QueueStuck", "stopped", valid=False)):
-        result.write(CASE, FAULT, one, "unit", path)
-    assert (result.read(path)["QueueStuck/stopped"]["n"], result.passed(CASE, FAULT, path)) == (2, True)
-    other = FAULT.model_copy(update={"inject": "fault on again"})
-    assert not result.passed(CASE, other, path)
-    result.write(CASE, other, result.Result("QueueStuck", "stopped"), "unit", path)
-    kept = result.read(path)["QueueStuck/stopped"]
-    assert (kept["n"], kept["k"], kept["last_passed"]) == (1, 0, False)
-
-
-def test_faults_side_by_side_share_no_role(described: Platform) -> None:
-    """Two of one role at once would take the last healthy host; one of the monitoring is alone."""
-    hosts = {"a": "app-1", "b": "app-2", "c": "edge-1", "d": "mon-1", "e": "db-2"}
-    ones = [(CASE, FAULT.model_copy(update={"name": name, "host": host})) for name, host in hosts.items()]
-    runs = together.Together(described, 3)
-    seen: list[set[str]] = []
-    gate = threading.Barrier(1)
-
-    def act(one: tuple[cases.Case, cases.Fault]) -> result.Result:
-        """Note who is under way."""
-        gate.wait(5)
-        seen.append({fault.name for _, fault in runs.active.values()})
-        return result.Result("QueueStuck", one[1].name)
-
-    finished: list[str] = []
-    other = (CASE.model_copy(update={"alert": "MailLate", "allowed": ("SiteDown",)}), ones[2][1])
-    ones[2] = other
-    runs.run(ones, act, lambda _one, done: finished.append(done.fault))
-    assert sorted(finished) == sorted(hosts)
-    assert not [names for names in seen if {"a", "b"} <= names or ("d" in names and len(names) > 1)]
-    # "a" and "c" began together; what one may cause is no surprise for the other, also when it is over
-    assert {"MailLate", "SiteDown"} <= runs.elsewhere(*ones[0])
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("alert: QueueStuck\nfaults: []\n", "either faults, or `unshown`"),
-        ("alert: SiteDown\nunshown: no\n", "alert is SiteDown"),
-        ("alert: QueueStuck\nunshown: x\nallowed: [Gone]\n", "no alert Gone"),
-        ("alert: QueueStuck\nfault: []\n", "fault: Extra inputs"),
-        ("alert: [\n", "while parsing"),
-    ],
-)
-def test_mistakes_in_a_drill_file_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
-) -> None:
-    """With the file; nothing is broken on a host for a file that cannot be read."""
-    monkeypatch.setattr(cases, "alerts", lambda: KNOWN)
-    (tmp_path / "QueueStuck.yml").write_text(text)
-    with pytest.raises(PerennialError, match=said) as raised:
-        cases.read("QueueStuck", tmp_path)
-    assert raised.value.code is Exit.USAGE
-    assert "QueueStuck.yml" in str(raised.value)
-
-
-def test_an_invalid_drill_is_no_failure_and_no_pass() -> None:
-    """13 says: measure again."""
-    good = result.Result("A", "f", detected=True, mended=True)
-    assert commands.verdict([good]) is Exit.DONE
-    assert commands.verdict([good, result.Result("A", "g", valid=False)]) is Exit.INVALID_MEASUREMENT
-    assert commands.verdict([result.Result("A", "f"), result.Result("A", "g", valid=False)]) is Exit.FAILED

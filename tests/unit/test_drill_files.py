@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drill files, their records, and drills side by side."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alerts import commands
+from alerts.drill import case as cases
+from alerts.drill import result, together
+from infra.fleet.exits import Exit, PerennialError
+from tests.unit.drill_world import CASE, FAULT, FIXTURES, KNOWN
+from tests.unit.fleet_world import platform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_records_begin_anew_with_another_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was shown of another rule, page or fault counts no more."""
+    monkeypatch.setattr(result, "alerts", lambda: KNOWN)
+    monkeypatch.setattr(result, "PAGES", FIXTURES)
+    path = tmp_path / "drills.json"
+    good = result.Result("QueueStuck", "stopped", detected=True, mended=True)
+    for one in (good, good, result.Result("QueueStuck", "stopped", valid=False)):
+        result.write(CASE, FAULT, one, "unit", path)
+    assert (result.read(path)["QueueStuck/stopped"]["n"], result.passed(CASE, FAULT, path)) == (2, True)
+    other = FAULT.model_copy(update={"inject": "fault on again"})
+    assert not result.passed(CASE, other, path)
+    result.write(CASE, other, result.Result("QueueStuck", "stopped"), "unit", path)
+    kept = result.read(path)["QueueStuck/stopped"]
+    assert (kept["n"], kept["k"], kept["last_passed"]) == (1, 0, False)
+
+
+def test_faults_side_by_side_share_no_role(tmp_path: Path) -> None:
+    """Two of one role at once would take the last healthy host; one of the monitoring is alone."""
+    described = platform(tmp_path)
+    hosts = {"a": "app-1", "b": "app-2", "c": "edge-1", "d": "mon-1", "e": "db-2"}
+    ones = [(CASE, FAULT.model_copy(update={"name": name, "host": host})) for name, host in hosts.items()]
+    runs = together.Together(described, 3)
+    seen: list[set[str]] = []
+    gate = threading.Barrier(1)
+
+    def act(one: tuple[cases.Case, cases.Fault]) -> result.Result:
+        """Note who is under way."""
+        gate.wait(5)
+        seen.append({fault.name for _, fault in runs.active.values()})
+        return result.Result("QueueStuck", one[1].name)
+
+    finished: list[str] = []
+    other = (CASE.model_copy(update={"alert": "MailLate", "allowed": ("SiteDown",)}), ones[2][1])
+    ones[2] = other
+    runs.run(ones, act, lambda _one, done: finished.append(done.fault))
+    assert sorted(finished) == sorted(hosts)
+    assert not [names for names in seen if {"a", "b"} <= names or ("d" in names and len(names) > 1)]
+    # "a" and "c" began together; what one may cause is no surprise for the other, also when it is over
+    assert {"MailLate", "SiteDown"} <= runs.elsewhere(*ones[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("alert: QueueStuck\nfaults: []\n", "either faults, or `unshown`"),
+        ("alert: SiteDown\nunshown: no\n", "alert is SiteDown"),
+        ("alert: QueueStuck\nunshown: x\nallowed: [Gone]\n", "no alert Gone"),
+        ("alert: QueueStuck\nfault: []\n", "fault: Extra inputs"),
+        ("alert: [\n", "while parsing"),
+    ],
+)
+def test_mistakes_in_a_drill_file_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    """With the file; nothing is broken on a host for a file that cannot be read."""
+    monkeypatch.setattr(cases, "alerts", lambda: KNOWN)
+    (tmp_path / "QueueStuck.yml").write_text(text)
+    with pytest.raises(PerennialError, match=said) as raised:
+        cases.read("QueueStuck", tmp_path)
+    assert raised.value.code is Exit.USAGE
+    assert "QueueStuck.yml" in str(raised.value)
+
+
+def test_an_invalid_drill_is_no_failure_and_no_pass() -> None:
+    """13 says: measure again."""
+    good = result.Result("A", "f", detected=True, mended=True)
+    assert commands.verdict([good]) is Exit.DONE
+    assert commands.verdict([good, result.Result("A", "g", valid=False)]) is Exit.INVALID_MEASUREMENT
+    assert commands.verdict([result.Result("A", "f"), result.Result("A", "g", valid=False)]) is Exit.FAILED
