@@ -94,7 +94,7 @@ def test_sizes_come_from_the_description(host: RemoteHost, spec_host: Host) -> N
 def test_every_account_is_described_and_needs_tls_or_the_socket(host: RemoteHost, platform: Platform) -> None:
     """An account that nobody listed, or that takes a password in the clear, is a way in."""
     sites = {"wordpress_" + site.replace("-", "_") for site in platform.sites}
-    local = {"root", "prometheus", "perennial-role", "mariadb.sys"}
+    local = {"root", "prometheus", "perennial-role", "perennial-semi-sync", "mariadb.sys"}
     for user, address, plugin, tls in query(host, "SELECT User, Host, plugin, ssl_type FROM mysql.user"):
         assert user in {*local, *sites, "db-admin", "replication"}, user
         if user in local:
