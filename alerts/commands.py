@@ -14,7 +14,7 @@ from alerts.drill import case as cases
 from alerts.drill import result as results
 from alerts.drill.control import CONTROLS
 from alerts.drill.engine import Drill
-from alerts.drill.together import Together
+from alerts.drill.together import One, Together
 from infra.cli.common import AsJson, Env, Yes, agreed, err, fleet_of, new_app, print_json, table
 from infra.fleet import guards, journal
 from infra.fleet.exits import Exit, PerennialError
@@ -87,14 +87,14 @@ def run(
     guards.require_disposable(fleet.platform, "a drill")
     if control and control not in CONTROLS:
         raise PerennialError(f"no control {control!r}", nearest=nearest(control, CONTROLS), code=Exit.USAGE)
-    ones = chosen(names or [], resume=resume)
-    plan = [f"break {one.host} ({case.alert}/{one.name}), then let its page mend it" for case, one in ones]
+    ones = [one._replace(control=control) for one in chosen(names or [], resume=resume)]
+    plan = [f"break {one.fault.host} ({one.name}), then let its page mend it" for one in ones]
     if not ones or not agreed(env, plan, dry_run=False, yes=yes):
         return
     command = f"perennial drill run {' '.join(names or ['all'])}"
     with journal.act(env, command, reason="drill", hosts=[], fleet=fleet) as act:
-        act.change(*(fault.host for _, fault in ones))
-        done = carry_out(fleet, ones, control, together, minutes, record=record)
+        act.change(*(one.fault.host for one in ones))
+        done = carry_out(fleet, ones, together, minutes, record=record)
         act.outcome = verdict(done)
     if as_json:
         print_json([vars(result) for result in done])
@@ -105,7 +105,7 @@ def run(
         raise typer.Exit(act.outcome)
 
 
-def chosen(names: list[str], *, resume: bool) -> list[tuple[cases.Case, cases.Fault]]:
+def chosen(names: list[str], *, resume: bool) -> list[One]:
     """Return the faults that `names` mean, all without; `resume` leaves out what passed as it is."""
     found = []
     for name in names or [case.alert for case in cases.every()]:
@@ -115,18 +115,12 @@ def chosen(names: list[str], *, resume: bool) -> list[tuple[cases.Case, cases.Fa
         if wanted and not faults:
             hint = nearest(wanted, [fault.name for fault in case.faults])
             raise PerennialError(f"{alert} has no fault {wanted!r}", nearest=hint, code=Exit.USAGE)
-        found += [(case, fault) for fault in faults if not (resume and results.passed(case, fault))]
+        found += [One(case, fault) for fault in faults if not (resume and results.passed(case, fault))]
     return found
 
 
 def carry_out(
-    fleet: Fleet,
-    ones: list[tuple[cases.Case, cases.Fault]],
-    control: str,
-    most: int,
-    minutes: float,
-    *,
-    record: bool,
+    fleet: Fleet, ones: list[One], most: int, minutes: float, *, record: bool
 ) -> list[results.Result]:
     """Drill `ones`, `most` at a time, and return what was found; none is begun after `minutes`."""
     monitoring = LiveMonitoring(fleet)
@@ -141,14 +135,14 @@ def carry_out(
         elsewhere=together.elsewhere,
     )
 
-    def told(one: tuple[cases.Case, cases.Fault], result: results.Result) -> None:
+    def told(one: One, result: results.Result) -> None:
         """Say and keep what a drill found."""
         done.append(result)
         err.print(result.line(), markup=False)
-        if record and not control:
-            results.write(*one, result, fleet.platform.name)
+        if record and not one.control:
+            results.write(one.case, one.fault, result, fleet.platform.name)
 
-    together.run(ones, lambda one: drill.run(*one, control), told, seconds=minutes * 60)
+    together.run(ones, lambda one: drill.run(*one), told, seconds=minutes * 60)
     return done
 
 

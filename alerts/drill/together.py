@@ -8,8 +8,9 @@ import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from alerts.drill.control import BEFORE_AND_AFTER
 from infra.runbook import labels as variables
 
 if TYPE_CHECKING:
@@ -19,9 +20,26 @@ if TYPE_CHECKING:
     from alerts.drill.result import Result
     from infra.spec import Platform
 
-    One = tuple[Case, Fault]
 
 ALONE = {"monitoring", "control", "logs"}  # what every drill needs
+
+
+class One(NamedTuple):
+    """One fault to drill, as it is or with a control (alerts/drill/control.py)."""
+
+    case: Case
+    fault: Fault
+    control: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return `alert/fault`."""
+        return f"{self.case.alert}/{self.fault.name}"
+
+    @property
+    def may_fire(self) -> set[str]:
+        """Return the alerts that it may cause."""
+        return {self.case.alert, *self.case.allowed}
 
 
 @dataclass
@@ -36,25 +54,23 @@ class Together:
 
     def roles(self, one: One) -> set[str]:
         """Return the roles that a fault touches; one that visitors notice everywhere touches all."""
-        _, fault = one
-        hosts = [*variables.select(self.platform, fault.host)[:1], *fault.also]
+        hosts = [*variables.select(self.platform, one.fault.host)[:1], *one.fault.also]
         found = {role for host in hosts for role in self.platform.hosts[host].roles} - {"base"}
-        everywhere = bool(fault.also) or bool(found & ALONE)
+        everywhere = bool(one.fault.also) or bool(found & ALONE) or one.control in BEFORE_AND_AFTER
         return set(self.platform.roles) if everywhere else found
 
     def elsewhere(self, case: Case, fault: Fault) -> set[str]:
         """Return the alerts that the faults beside this one may have caused, those that are over included."""
         with self.guard:
-            return set(self.overlap.get(_name((case, fault)), ()))
+            return set(self.overlap.get(One(case, fault).name, ()))
 
     def _begin(self, one: One) -> None:
         """Note that `one` is under way, and what it and the others mean for each other."""
         with self.guard:
-            name, names = _name(one), _names(one)
-            self.overlap[name] = {alert for other in self.active.values() for alert in _names(other)}
+            self.overlap[one.name] = {alert for other in self.active.values() for alert in other.may_fire}
             for other in self.active:
-                self.overlap[other] |= names
-            self.active[name] = one
+                self.overlap[other] |= one.may_fire
+            self.active[one.name] = one
 
     def run(
         self,
@@ -79,7 +95,7 @@ class Together:
                 for future in finished:
                     one = under_way.pop(future)
                     with self.guard:
-                        del self.active[_name(one)]
+                        del self.active[one.name]
                     done(one, future.result())
 
     def _next(self, waiting: list[One]) -> One | None:
@@ -90,13 +106,3 @@ class Together:
                 waiting.remove(one)
                 return one
         return None
-
-
-def _name(one: One) -> str:
-    case, fault = one
-    return f"{case.alert}/{fault.name}"
-
-
-def _names(one: One) -> set[str]:
-    case, _ = one
-    return {case.alert, *case.allowed}

@@ -39,25 +39,27 @@ def test_faults_side_by_side_share_no_role(tmp_path: Path) -> None:
     """Two of one role at once would take the last healthy host; one of the monitoring is alone."""
     described = platform(tmp_path)
     hosts = {"a": "app-1", "b": "app-2", "c": "edge-1", "d": "mon-1", "e": "db-2"}
-    ones = [(CASE, FAULT.model_copy(update={"name": name, "host": host})) for name, host in hosts.items()]
+    ones = [
+        together.One(CASE, FAULT.model_copy(update={"name": name, "host": host}))
+        for name, host in hosts.items()
+    ]
     runs = together.Together(described, 3)
     seen: list[set[str]] = []
     gate = threading.Barrier(1)
 
-    def act(one: tuple[cases.Case, cases.Fault]) -> result.Result:
+    def act(one: together.One) -> result.Result:
         """Note who is under way."""
         gate.wait(5)
-        seen.append({fault.name for _, fault in runs.active.values()})
-        return result.Result("QueueStuck", one[1].name)
+        seen.append({other.fault.name for other in runs.active.values()})
+        return result.Result("QueueStuck", one.fault.name)
 
     finished: list[str] = []
-    other = (CASE.model_copy(update={"alert": "MailLate", "allowed": ("SiteDown",)}), ones[2][1])
-    ones[2] = other
+    ones[2] = ones[2]._replace(case=CASE.model_copy(update={"alert": "MailLate", "allowed": ("SiteDown",)}))
     runs.run(ones, act, lambda _one, done: finished.append(done.fault))
     assert sorted(finished) == sorted(hosts)
     assert not [names for names in seen if {"a", "b"} <= names or ("d" in names and len(names) > 1)]
     # "a" and "c" began together; what one may cause is no surprise for the other, also when it is over
-    assert {"MailLate", "SiteDown"} <= runs.elsewhere(*ones[0])
+    assert {"MailLate", "SiteDown"} <= runs.elsewhere(ones[0].case, ones[0].fault)
 
 
 @pytest.mark.parametrize(
