@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alerts.drill import case as cases
+from alerts.drill import history
 from alerts.drill import result as results
 from alerts.drill.control import CONTROLS
 from alerts.drill.engine import Drill
@@ -143,6 +144,8 @@ def carry_out(
             results.write(one.case, one.fault, result, fleet.platform.name)
 
     together.run(ones, lambda one: drill.run(*one), told, seconds=minutes * 60)
+    if record:
+        history.refresh()
     return done
 
 

@@ -42,9 +42,13 @@ class Fault(Strict):
 
 
 class Case(Strict):
-    """The drill of one alert; `allowed` ones may fire beside it, `unshown` says why there are no faults."""
+    """The drill of one alert; `allowed` ones may fire beside it, `unshown` says why there are no faults.
+
+    `alone` ones break what every other drill needs: nothing is drilled beside them.
+    """
 
     alert: str
+    alone: bool = False
     faults: tuple[Fault, ...] = ()
     allowed: tuple[str, ...] = ()
     unshown: str = ""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RECORD = CHECKOUT / "tests" / "evidence" / "drills.json"
 SCHEMA = "drills/1"
+RECORD_HEADING = "\n## Record\n"  # below it a page is generated (alerts/drill/history.py)
 
 
 @dataclass
@@ -77,9 +78,14 @@ def _seconds(value: float | None) -> str:
     return "never" if value is None else f"{value:.0f} s"
 
 
+def own_text(page: str) -> str:
+    """Return what people wrote of a page: all but its record."""
+    return page.partition(RECORD_HEADING)[0]
+
+
 def key(case: Case, fault: Fault) -> str:
     """Return a hash over rule, page and fault: with another one, what was shown before counts no more."""
-    page = (PAGES / f"{case.alert}.md").read_text("utf-8")
+    page = own_text((PAGES / f"{case.alert}.md").read_text("utf-8"))
     text = f"{alerts()[case.alert].hash}\0{page}\0{fault.model_dump_json()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

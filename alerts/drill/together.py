@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from infra.spec import Platform
 
 
-ALONE = {"monitoring", "control", "logs"}  # what every drill needs
+CONTROL = "control"  # pages of every drill converge from there
 
 
 class One(NamedTuple):
@@ -53,10 +53,15 @@ class Together:
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     def roles(self, one: One) -> set[str]:
-        """Return the roles that a fault touches; one that visitors notice everywhere touches all."""
-        hosts = [*variables.select(self.platform, one.fault.host)[:1], *one.fault.also]
+        """Return the roles that a drill touches; all of them where it is one that nothing may be beside."""
+        fault = one.fault
+        words = [fault.host, fault.healthy_on, fault.labels.get("instance", "")]
+        known = [word for word in words if word.startswith("role:") or word in self.platform.hosts]
+        hosts = {variables.select(self.platform, word)[0] for word in known}
         found = {role for host in hosts for role in self.platform.hosts[host].roles} - {"base"}
-        everywhere = bool(one.fault.also) or bool(found & ALONE) or one.control in BEFORE_AND_AFTER
+        if found > {CONTROL}:
+            found.remove(CONTROL)  # only the place from where another host is broken
+        everywhere = fault.also or one.case.alone or one.control in BEFORE_AND_AFTER or CONTROL in found
         return set(self.platform.roles) if everywhere else found
 
     def elsewhere(self, case: Case, fault: Fault) -> set[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PAGES = CHECKOUT / "runbooks" / "alerts"
 SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Verification")
-OPTIONAL = ("Rollback", "Escalation")
+OPTIONAL = ("Rollback", "Escalation", "Record")
 FIRST_ACTION_LINE = 20  # a person who was woken reads no more before the first command
 UNFINISHED = re.compile(r"\b(TO-?DO|TBD|FIX-?ME|X{3})\b")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")

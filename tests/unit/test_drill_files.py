@@ -36,7 +36,7 @@ def test_records_begin_anew_with_another_fault(tmp_path: Path, monkeypatch: pyte
 
 
 def test_faults_side_by_side_share_no_role(tmp_path: Path) -> None:
-    """Two of one role at once would take the last healthy host; one of the monitoring is alone."""
+    """Two of one role at once would take the last healthy host; one that breaks the monitoring is alone."""
     described = platform(tmp_path)
     hosts = {"a": "app-1", "b": "app-2", "c": "edge-1", "d": "mon-1", "e": "db-2"}
     ones = [
@@ -54,6 +54,7 @@ def test_faults_side_by_side_share_no_role(tmp_path: Path) -> None:
         return result.Result("QueueStuck", one.fault.name)
 
     finished: list[str] = []
+    ones[3] = ones[3]._replace(case=CASE.model_copy(update={"alone": True}))
     ones[2] = ones[2]._replace(case=CASE.model_copy(update={"alert": "MailLate", "allowed": ("SiteDown",)}))
     runs.run(ones, act, lambda _one, done: finished.append(done.fault))
     assert sorted(finished) == sorted(hosts)
