@@ -40,7 +40,9 @@ def test_faults_side_by_side_share_no_role(tmp_path: Path) -> None:
     described = platform(tmp_path)
     hosts = {"a": "app-1", "b": "app-2", "c": "edge-1", "d": "mon-1", "e": "db-2"}
     ones = [
-        together.One(CASE, FAULT.model_copy(update={"name": name, "host": host}))
+        together.One(
+            CASE, FAULT.model_copy(update={"name": name, "host": host, "labels": {"instance": host}})
+        )
         for name, host in hosts.items()
     ]
     runs = together.Together(described, 3)
