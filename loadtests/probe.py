@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-MOST_SECONDS = 900.0
+MOST_SECONDS = 2400.0
 
 
 @dataclass(frozen=True)

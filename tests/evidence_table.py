@@ -42,7 +42,7 @@ def table(folder: Path = FOLDER) -> str:
     """Return the table of every recorded bench figure, oldest area first, then of roles and drills."""
     records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("bench-*.json"))]
     rows = [_row(record["area"], figure) for record in records for figure in record["figures"]]
-    return HEAD + "".join([*rows, *_molecule(folder), *_drills(folder)])
+    return HEAD + "".join([*rows, *_molecule(folder), *_drills(folder), *_clean(folder)])
 
 
 def _molecule(folder: Path) -> list[str]:
@@ -84,6 +84,19 @@ def _drills(folder: Path) -> list[str]:
         when = [last["commit"][:9], last["time"][:10]]
         found.append(_line([claim, "`make drill AREA=alerts`", "all", result, holds, *when]))
     return found
+
+
+def _clean(folder: Path) -> list[str]:
+    """Return the row of the last run under load without a fault."""
+    path = folder / "clean-run.json"
+    if not path.exists():
+        return []
+    run = json.loads(path.read_text("utf-8"))
+    claim = f"{run['minutes']} min of load, a reload, a drain, a switchover: alerts besides Watchdog"
+    result = f"{len(run['alerts'])} ({run['failed']} of {run['requests']} requests failed)"
+    holds = "no" if run["alerts"] or run["failed"] else "yes"
+    cells = [claim, "`make drill AREA=clean`", "0", result, holds, run["commit"][:9], run["time"][:10]]
+    return [_line(cells)]
 
 
 def updated(text: str, rows: str) -> str:
