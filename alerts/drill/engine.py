@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from alerts.drill import control as controls
 from alerts.drill.result import Result
@@ -20,6 +20,7 @@ from infra.runbook import page as pages
 from infra.runbook import record as records
 from infra.runbook.attempt import Bench
 from infra.runbook.lint import PAGES
+from infra.runbook.monitoring import Monitoring
 from infra.runbook.rules import alerts
 from infra.runbook.run import Answer, Run
 
@@ -29,13 +30,22 @@ if TYPE_CHECKING:
     from alerts.drill.case import Case, Fault
     from infra.fleet.remote import Result as Answered
     from infra.fleet.remote import Runner
-    from infra.runbook.monitoring import Live, Monitoring
+    from infra.runbook.monitoring import Live
     from infra.spec import Platform
 
 POLL_SECONDS = 1.0
 SLACK_SECONDS = 30.0  # after the floor an alert that has not fired is missed
+SETTLE_SCRAPES = 8  # so long an earlier drill may leave the same alert
 COMMAND_SECONDS = 120.0
 FIRING = 'ALERTS{alertstate="firing"}'
+
+
+class Watched(Monitoring, Protocol):
+    """Monitoring that also knows what people are told of."""
+
+    def notifying(self) -> list[Live]:
+        """Return the alerts that are neither silenced nor inhibited. Raises PerennialError."""
+        ...
 
 
 class InvalidDrillError(Exception):
@@ -52,7 +62,7 @@ class Drill:
 
     platform: Platform
     runner: Runner
-    monitoring: Monitoring
+    monitoring: Watched
     scrape: float
     say: Callable[[str], None]
     load: Callable[[float], AbstractContextManager[object]] = lambda _rate: nullcontext()
@@ -61,13 +71,14 @@ class Drill:
     now: Callable[[], float] = time.monotonic
     before: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
+    told: dict[str, str] = field(default_factory=dict)
 
     def run(self, case: Case, fault: Fault, control: str = "") -> Result:
         """Carry out one fault and return what was found; the fault is gone afterwards in any case.
 
         `control` is empty, or one of alerts/drill/control.py, whose drill must not pass.
         """
-        return replace(self, before=set(), seen=set()).carry_out(case, fault, control)
+        return replace(self, before=set(), seen=set(), told={}).carry_out(case, fault, control)
 
     def carry_out(self, case: Case, fault: Fault, control: str) -> Result:
         """Carry out one fault with what this object alone sees; see run, which drills side by side call."""
@@ -93,9 +104,11 @@ class Drill:
     def _steady(self, case: Case, fault: Fault) -> None:
         """Require that all is well before: otherwise what follows is not the fault's."""
         self._watching()
-        firing = self._firing()
-        if case.alert in firing:
-            raise InvalidDrillError(f"{case.alert} fires already")
+        limit = self.now() + SETTLE_SCRAPES * self.scrape
+        while case.alert in (firing := self._firing()):
+            if self.now() > limit:
+                raise InvalidDrillError(f"{case.alert} fires already")
+            self.pause(POLL_SECONDS)
         self.before, self.seen = firing, set()
         well = self._on(fault, fault.healthy, "")
         if not well.ok:
@@ -156,6 +169,9 @@ class Drill:
             if case.alert not in self._firing():
                 return None
             found = self.monitoring.firing(case.alert)
+            self.told |= {
+                one.labels["alertname"]: one.labels["severity"] for one in self.monitoring.notifying()
+            }
         except PerennialError as error:
             raise InvalidDrillError(f"monitoring does not hold: {error}") from error
         return next((one for one in found if fault.labels.items() <= one.labels.items()), None)
@@ -198,7 +214,10 @@ class Drill:
     def _beside(self, case: Case, fault: Fault, result: Result) -> None:
         others = self.seen - {case.alert} - self.before
         result.beside = sorted(others & set(case.allowed))
-        result.unexpected = sorted(others - set(case.allowed) - self.elsewhere(case, fault))
+        elsewhere = self.elsewhere(case, fault)
+        result.unexpected = sorted(others - set(case.allowed) - elsewhere)
+        mine = [self.told[name] for name in self.told.keys() - self.before - (elsewhere - {case.alert})]
+        result.pages, result.tickets = mine.count("page"), mine.count("ticket")
 
     def _on(self, fault: Fault, text: str, doing: str) -> Answered:
         """Run a shell text where the fault is; raise InvalidDrillError where it must succeed and does not."""

@@ -27,6 +27,7 @@ RECORD_HEADING = "\n## Record\n"  # below it a page is generated (alerts/drill/h
 class Result:
     """One fault: when its alert fired, what its page did, when it was over (all in seconds from the fault).
 
+    `pages` and `tickets` are how many alerts people were told of: what another explains is not counted.
     `valid` is false where monitoring itself did not hold, so that nothing was shown either way.
     """
 
@@ -42,6 +43,8 @@ class Result:
     reset: float | None = None
     beside: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    pages: int | None = None
+    tickets: int | None = None
     why: str = ""
 
     @property

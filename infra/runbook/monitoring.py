@@ -79,7 +79,13 @@ class LiveMonitoring:
 
     def firing(self, alert: str) -> list[Live]:
         """Return the firing alerts of that name; see Monitoring."""
-        parameters = {"filter": f'alertname="{alert}"', "active": "true"}
+        return self._alerts(filter=f'alertname="{alert}"', active="true")
+
+    def notifying(self) -> list[Live]:
+        """Return the alerts that people are told of: neither silenced nor inhibited; see firing."""
+        return self._alerts(active="true", silenced="false", inhibited="false")
+
+    def _alerts(self, **parameters: str) -> list[Live]:
         try:
             answer = self._session.get(
                 f"{self._alertmanager}/alerts", params=parameters, timeout=TIMEOUT_SECONDS

@@ -35,6 +35,7 @@ class Stand(World):
         self.page_mends = True
         self.dies_at = float("inf")
         self.beside: set[str] = set()
+        self.inhibited: set[str] = set()
 
     def answer(self, host: str, line: str, stdin: str) -> str | int | Answered | None:
         """Answer faults and the page's commands."""
@@ -72,6 +73,11 @@ class Stand(World):
             raise PerennialError("Alertmanager does not answer")
         there = alert == "Watchdog" or (alert == "QueueStuck" and self._fires())
         return [Live("f1", {**LABELS, "alertname": alert}, "stuck", "now")] if there else []
+
+    def notifying(self) -> list[Live]:
+        """Return the alert and what fires beside it; people are not told of what is inhibited."""
+        names = ["QueueStuck", *sorted(self.beside - self.inhibited)] if self._fires() else []
+        return [Live("f", {**LABELS, "alertname": name, "severity": "page"}, "", "now") for name in names]
 
     def query(self, text: str) -> list[str]:
         """Answer the engine's questions and the page's verification."""
@@ -177,6 +183,14 @@ def test_other_alerts_are_allowed_by_name(
     found = drill(stand, described)
     assert found.passed is passed, found.line()
     assert (found.beside if passed else found.unexpected) == [name]
+    assert (found.pages, found.tickets) == (2, 0)
+
+
+def test_people_are_told_once_where_one_alert_explains_another(stand: Stand, described: Platform) -> None:
+    """What is inhibited fires, and costs nobody attention."""
+    stand.beside = stand.inhibited = {"MailLate"}
+    found = drill(stand, described)
+    assert (found.beside, found.pages) == (["MailLate"], 1)
 
 
 def test_the_null_control_tells_a_fault_that_heals_itself(stand: Stand, described: Platform) -> None:
