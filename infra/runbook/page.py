@@ -52,10 +52,10 @@ class Expect(Strict):
 class Attributes(Strict):
     """The JSON object behind a fence's language.
 
-    `host` is a host's name, `role:NAME`, `$LABEL` of the alert, or `control`. `requires` and `unless` name
-    blocks whose expectation must, or must not, hold first. It changes `max_hosts` at most, only while
-    `peers` other hosts of the role are healthy. Durations are seconds or minutes: `10s`, `5m`; for `wait` the
-    expectation is looked at again until it holds.
+    `host` is a host's name, `role:NAME`, `$LABEL` of the alert, or `control`. `requires` names blocks whose
+    expectation must hold on one of their hosts, `unless` such that must not hold on all of them. It changes
+    `max_hosts` at most, only while `peers` other hosts of the role are healthy. Durations are seconds or
+    minutes: `10s`, `5m`; for `wait` the expectation is looked at again until it holds.
     """
 
     name: Name

@@ -36,7 +36,10 @@ class State(StrEnum):
 
 
 class Step(BaseModel):
-    """One block of a run: where, what became of it and why, what it answered, and how long it took (s)."""
+    """One block of a run: where, what became of it and why, what it answered, and how long it took (s).
+
+    `partly`: a look that is done holds on some of its hosts and not on all.
+    """
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -46,6 +49,7 @@ class Step(BaseModel):
     output: str = ""
     seconds: float = 0.0
     time: str = ""
+    partly: bool = False
 
 
 class Record(BaseModel):

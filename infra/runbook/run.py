@@ -140,14 +140,17 @@ class Run:
         if any(one.ending is Ending.UNVERIFIABLE for one in attempts):
             step.state = State.UNVERIFIABLE
         elif self._holds(block, attempts):
-            step.state = State.DONE
+            step.state, step.partly = State.DONE, not all(one.met for one in attempts)
         elif block.changes or self.page.section(block) == VERIFICATION:
             step.state = State.FAILED
         else:
             step.state = State.NOT_MET
 
     def _holds(self, block: Block, attempts: list[Attempt]) -> bool:
-        """Tell whether a block's expectation holds: trouble is there if one host has it, gone if none has."""
+        """Tell whether a block's expectation holds; a look holds where one host meets it.
+
+        So `requires` asks for trouble on one host at least, and `unless` for health on all (Step.partly).
+        """
         met = [one.met for one in attempts]
         return all(met) if block.changes or self.page.section(block) == VERIFICATION else any(met)
 
@@ -160,7 +163,7 @@ class Run:
                 return f"needs {name}, which is {found.state if found else 'not done'}"
         for name in about.unless:
             found = self.record.step(name)
-            if found is not None and found.state is State.DONE:
+            if found is not None and found.state is State.DONE and not found.partly:
                 return f"not needed: {name} holds"
         return self._reason_not_to_change(block, hosts) if block.changes else self._no_use(block)
 

@@ -28,6 +28,7 @@ class Queue(World):
         self.queries: list[str] = []
         self.never_moves = False
         self.mended_by_itself = False
+        self.well_on: set[str] = set()
         self.alerts = [Live("f1", LABELS, "stuck", "now")]
 
     def answer(self, host: str, line: str, stdin: str) -> str | int | Result | None:
@@ -40,6 +41,8 @@ class Queue(World):
             return ""
         if words[0] != "systemd-run":
             return super().answer(host, line, stdin)
+        if words[-1].strip() == "queue state" and host in self.well_on:
+            return "moving"
         return self._command(words)
 
     def _command(self, words: list[str]) -> str | Result:

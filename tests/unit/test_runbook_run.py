@@ -34,6 +34,14 @@ def fixture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "folder", lambda _environment: tmp_path / "runbooks")
 
 
+def edit(tmp_path: Path, old: str, new: str) -> page.Page:
+    """Return the fixture's page with one text replaced."""
+    text = (FIXTURES / "QueueStuck.md").read_text("utf-8")
+    assert old in text
+    (tmp_path / "QueueStuck.md").write_text(text.replace(old, new))
+    return page.read(tmp_path / "QueueStuck.md")
+
+
 def a_run(
     queue: Queue, tmp_path: Path, labels: dict[str, str] = LABELS, kept: record.Record | None = None
 ) -> Run:
@@ -224,28 +232,31 @@ def test_a_block_without_a_host_is_an_error_before_anything(
 def test_a_change_on_more_hosts_than_its_page_allows_is_refused(queue: Queue, tmp_path: Path) -> None:
     """`role:app` grew by a host since the page was written."""
     run = a_run(queue, tmp_path)
-    text = (
-        (FIXTURES / "QueueStuck.md")
-        .read_text("utf-8")
-        .replace('"stop", "host": "$instance"', '"stop", "host": "role:app"')
-    )
-    (tmp_path / "QueueStuck.md").write_text(text)
-    run.page = page.read(tmp_path / "QueueStuck.md")
+    edited = edit(tmp_path, '"stop", "host": "$instance"', '"stop", "host": "role:app"')
+    run.page = edited
     with pytest.raises(PerennialError, match="would change 2 hosts") as raised:
         run.plan()
     assert raised.value.code is Exit.REFUSED
 
 
+@pytest.mark.parametrize(("well_on", "acts"), [({"app-2"}, ["stop", "flush"]), ({"app-1", "app-2"}, [])])
+def test_a_change_is_not_needed_only_where_all_hosts_are_well(
+    queue: Queue, tmp_path: Path, well_on: set[str], acts: list[str]
+) -> None:
+    """One healthy host of two says nothing about the one that is in trouble."""
+    edited = edit(tmp_path, '"healthy", "host": "$instance"', '"healthy", "host": "role:app"')
+    run = a_run(queue, tmp_path)
+    run.page = edited
+    queue.well_on = well_on
+    run.forward()
+    assert queue.acts()[:2] == acts
+
+
 def test_the_last_healthy_host_is_not_touched(queue: Queue, tmp_path: Path) -> None:
     """`peers` counts the others by their real health at that moment."""
-    text = (
-        (FIXTURES / "QueueStuck.md")
-        .read_text("utf-8")
-        .replace('"requires": ["look"],', '"requires": ["look"], "peers": 1,')
-    )
-    (tmp_path / "QueueStuck.md").write_text(text)
+    edited = edit(tmp_path, '"requires": ["look"],', '"requires": ["look"], "peers": 1,')
     run = a_run(queue, tmp_path)
-    run.page = page.read(tmp_path / "QueueStuck.md")
+    run.page = edited
     queue.down.add(("app-2", "php8.4-fpm"))
     with pytest.raises(
         PerennialError, match="needs 1 other healthy host of app; healthy are: none"
