@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
@@ -54,13 +55,19 @@ def _plain(node: Any) -> Any:
     return node
 
 
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """Return the tree of a text; nobody changes one. Reading a description again parses what is new alone."""
+    return YAML(typ="rt").load(text)
+
+
 def read(path: Path, name: str) -> Source:
     """Return the parsed file `path`, called `name` in messages.
 
     Raises SpecError where the file is missing, is not YAML, repeats a key, or is not a mapping.
     """
     try:
-        tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        tree = _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SpecError([Problem(name, 0, "", "file is missing")]) from error
     except MarkedYAMLError as error:
