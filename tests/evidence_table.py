@@ -7,6 +7,7 @@ A figure keeps the commit and day of the run that measured it; one that was not 
 from __future__ import annotations
 
 import json
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from alerts.drill import case as cases
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 README = CHECKOUT / "README.md"
 FOLDER = CHECKOUT / "tests" / "evidence"
 BEGIN = "<!-- generated from tests/evidence by: python -m tests.evidence_table -->"
+DRILL = "`make drill AREA=alerts`"
 END = "<!-- end of the generated table -->"
 HEAD = "| claim | command | reach | result | holds | commit | date |\n|---|---|---|---|---|---|---|\n"
 
@@ -73,6 +75,7 @@ def _drills(folder: Path) -> list[str]:
     if not faults:
         return []
     last = max(faults.values(), key=lambda one: one["time"])
+    when = [last["commit"][:9], last["time"][:10]]
     found = []
     for claim, key in (
         ("faults seen by their own alert", "detected"),
@@ -81,9 +84,28 @@ def _drills(folder: Path) -> list[str]:
         good, tried = sum(one["result"][key] for one in faults.values()), len(faults)
         result = f"{good}/{tried} drilled of {every} (one-sided 95 % bound {lower_bound(good, tried):.2f})"
         holds = "yes" if good == tried == every else "no"
-        when = [last["commit"][:9], last["time"][:10]]
-        found.append(_line([claim, "`make drill AREA=alerts`", "all", result, holds, *when]))
-    return found
+        found.append(_line([claim, DRILL, "all", result, holds, *when]))
+    return [*found, *_times([one["result"] for one in faults.values()], when)]
+
+
+def _times(drills: list[dict[str, Any]], when: list[str]) -> list[str]:
+    """Return the rows about time and about what people were told, of the last drill of each fault."""
+    seen = [one for one in drills if one["detected"]]
+    late = max((one["detect"] - one["floor"] for one in seen), default=0.0)
+    repairs = sorted(one["repair"] for one in drills if one["repair"] is not None)
+    told = [(one["pages"], one["tickets"]) for one in seen if one.get("pages") is not None]
+    pages, tickets = (max(column, default=0) for column in zip(*told, strict=True)) if told else (0, 0)
+    beside = sum(bool(one["unexpected"]) for one in drills)
+    middle = f"{median(repairs):.0f} s, worst {repairs[-1]:.0f} s" if repairs else "none"
+    many = "yes" if told and pages <= 1 and tickets <= 3 else "no"
+    counted = f"{pages} and {tickets} (of {len(told)} drills)"
+    rows = [
+        ("alert after its computed floor, worst", "≤ 15 s", f"{late:+.0f} s", "yes" if late <= 15 else "no"),
+        ("mended after the fault began, median", "told", middle, "–"),
+        ("pages and tickets told of per fault, worst", "≤ 1, ≤ 3", counted, many),
+        ("drills with an alert that nobody expected", "0", str(beside), "no" if beside else "yes"),
+    ]  # fmt: skip
+    return [_line([claim, DRILL, reach, result, holds, *when]) for claim, reach, result, holds in rows]
 
 
 def _clean(folder: Path) -> list[str]:
