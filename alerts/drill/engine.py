@@ -84,11 +84,12 @@ class Drill:
         """Carry out one fault with what this object alone sees; see run, which drills side by side call."""
         floor = 3 * self.scrape + alerts()[case.alert].for_seconds + fault.patience
         result = Result(case.alert, fault.name, control, floor=floor)
-        begin = self.now()
+        begun = False
         try:
             self._steady(case, fault)
             with self.load(fault.load):
                 if control != "quiet":
+                    begun = True
                     self._on(fault, fault.inject, "injecting")
                 begin = self.now()
                 with controls.applied(control, case, self.platform, self.runner):
@@ -97,7 +98,7 @@ class Drill:
             result.valid, result.why = False, str(error)
         finally:
             self._beside(case, fault, result)
-            if not result.mended or control:
+            if begun and (not result.mended or control):
                 self._undo(fault, result)
         return result
 

@@ -172,6 +172,7 @@ def test_what_is_not_well_before_makes_a_drill_invalid(stand: Stand, described: 
     """What follows would not be the fault's."""
     stand.fault_at = 0.0
     assert "is not well before the fault" in drill(stand, described).why
+    assert not [line for line in stand.runner.lines("app-1") if "fault off" in line], "nothing was begun"
 
 
 @pytest.mark.parametrize(("name", "passed"), [("MailLate", True), ("SiteDown", False)])
