@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from alerts import catalogue, selectors
-from alerts.drill import case
+from alerts.drill import case, history
 from infra.runbook.rules import RULES, alerts
 from infra.spec import CHECKOUT, load
 from tests.policy.repository import files, text
@@ -74,3 +74,13 @@ def test_no_block_of_a_page_repeats_the_undo_of_a_fault() -> None:
         in " ".join(text(CHECKOUT / f"runbooks/alerts/{found.alert}.md").split())
     ]
     assert not repeated, repeated
+
+
+def test_every_page_ends_with_the_record_of_its_drills() -> None:
+    """On-call sees when a page was last rehearsed; one that has changed since says so."""
+    stale = [
+        alert
+        for alert, wanted in history.wanted().items()
+        if text(CHECKOUT / f"runbooks/alerts/{alert}.md") != wanted
+    ]
+    assert not stale, f"run: python -m alerts.drill.history: {stale}"
