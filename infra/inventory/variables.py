@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from infra.release import release
-from infra.spec import derive
+from infra.spec import alerting, derive
 from infra.spec.sizing import sizing
 from infra.spec.types import plain
 
@@ -73,6 +73,10 @@ def host_variables(platform: Platform, host: Host) -> dict[str, Any]:
     }
     if "monitoring" in host.roles:
         variables["scrape"] = [asdict(target) for target in derive.scrape_targets(platform)]
+        variables["alert_routes"] = alerting.routes(platform)
+        variables["alert_secrets"] = alerting.alertmanager_secrets(platform)
+    if "deadman" in host.roles:
+        variables["switch_recipients"] = alerting.switch_recipients(platform.environment, platform.teams)
     return variables
 
 

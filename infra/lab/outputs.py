@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import pulumi
@@ -12,15 +13,34 @@ from infra.lab.resources import Secret
 from infra.spec import Platform
 
 
-def make_secrets(platform: Platform) -> dict[str, Secret]:
-    """Declare every secret of the description."""
+@dataclass(frozen=True)
+class GivenSecret:
+    """A value from outside, kept in Pulumi's configuration of the stack, encrypted."""
+
+    confidential: pulumi.Output[str]
+    public: str = ""
+
+
+def make_secrets(platform: Platform) -> dict[str, Secret | GivenSecret]:
+    """Declare every secret of the description; raise pulumi.RunError where one that is given is missing."""
+    given = platform.environment.given_secrets
     return {
-        name: Secret(name, name=name, kind=spec.kind, length=spec.length or 32)
+        name: _given(platform, name)
+        if name in given
+        else Secret(name, name=name, kind=spec.kind, length=spec.length or 32)
         for name, spec in platform.secrets.items()
     }
 
 
-def export_secrets(platform: Platform, secrets: dict[str, Secret]) -> None:
+def _given(platform: Platform, name: str) -> GivenSecret:
+    value = pulumi.Config().get_secret(name)
+    if value is None:
+        command = f"PULUMI_STACK={platform.name} pulumi config set --secret {name}"
+        raise pulumi.RunError(f"secret {name!r} stands in given_secrets and has no value; next: {command}")
+    return GivenSecret(value)
+
+
+def export_secrets(platform: Platform, secrets: dict[str, Secret | GivenSecret]) -> None:
     """Export the values as one confidential output, and the next command."""
     documents = {}
     for name, secret in secrets.items():

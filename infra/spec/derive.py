@@ -63,6 +63,9 @@ def _peers(platform: Platform, peer: str, *, as_target: bool) -> tuple[str, ...]
         return tuple(str(address) for address in network.operators)
     if peer == "package-cache":
         return (str(network.package_cache.address),) if network.package_cache else (ANY,)
+    if peer == "mail-relay":
+        relay = platform.environment.smtp_relay
+        return (str(relay.address),) if relay else ()
     role = "base" if peer == "every-host" else peer
     addresses = [host.address for host in platform.with_role(role)]
     if as_target and peer == "edge":
@@ -87,6 +90,8 @@ def _rules(platform: Platform, host: Host, *, inbound: bool) -> tuple[Rule, ...]
             cache = platform.environment.network.package_cache
             open_ = (("package-cache", "tcp", cache.port),) if cache else DIRECT
             rules += [Rule(service, protocol, port, peers) for service, protocol, port in open_]
+        elif flow.to == "mail-relay" and platform.environment.smtp_relay:
+            rules.append(Rule("mail-relay", "tcp", platform.environment.smtp_relay.port, peers))
         elif flow.service:
             rules.append(Rule(flow.service, "tcp", platform.services[flow.service].port, peers))
     return tuple(rules)

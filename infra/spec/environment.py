@@ -3,22 +3,16 @@
 
 from __future__ import annotations
 
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from infra.spec.alerting import Alerting, SmtpRelay
 from infra.spec.platform_files import Port, Positive
-from infra.spec.types import AbsolutePath, Domain, Frozen, HostKey, KeyFile, Name, UserName
+from infra.spec.types import AbsolutePath, Address, Domain, Frozen, HostKey, KeyFile, Name, UserName
 
 SMALLEST_PREFIX = 28
-
-
-def _address(value: object) -> IPv4Address:
-    try:
-        return IPv4Address(str(value))
-    except AddressValueError as error:
-        raise ValueError("must be an IPv4 address, like 10.87.0.11") from error
 
 
 def _network(value: object) -> IPv4Network:
@@ -30,7 +24,6 @@ def _network(value: object) -> IPv4Network:
         raise ValueError("has host bits set; a network ends in zeros, like 10.87.0.0/24") from error
 
 
-Address = Annotated[IPv4Address, BeforeValidator(_address), Field(strict=False)]
 Network = Annotated[IPv4Network, BeforeValidator(_network), Field(strict=False)]
 
 
@@ -105,7 +98,10 @@ class Environment(Frozen):
     suite: Literal["trixie"]
     tls: Literal["internal"]
     vip: Vip
-    smtp_relay: Literal["none"]
+    smtp_relay: SmtpRelay
+    alerting: Alerting | None = None
+    # passwords and tokens whose values come from outside, through Pulumi's configuration
+    given_secrets: list[Name] = Field(default_factory=list)
     egress: Literal["package-cache", "direct"]
     internal_domain: Domain
     network: EnvironmentNetwork

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from infra.spec.environment import Environment
     from infra.spec.source import Source
 
-PEERS = ("every-host", "operator", "anywhere", "package-cache")
+PEERS = ("every-host", "operator", "anywhere", "package-cache", "mail-relay")
 Path = tuple[str | int, ...]
 
 

@@ -169,10 +169,15 @@ class Slo(Frozen):
 
 
 class Team(Frozen):
-    """A group of people that owns services and tasks; contact is the local part of a mail address."""
+    """A group of people that owns services and tasks; contact is the local part of a mail address.
+
+    `page` and `ticket` name the receivers of the environment that hear of its alerts of that severity.
+    """
 
     title: str
     contact: Name
+    page: Annotated[list[Name], Field(min_length=1)]
+    ticket: Annotated[list[Name], Field(min_length=1)]
 
 
 class Person(Frozen):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from infra.spec.alerting_rules import ALERTING_RULES
 from infra.spec.errors import Problem, nearest
 from infra.spec.network_rules import NETWORK_RULES
 from infra.spec.substrate_rules import SUBSTRATE_RULES
@@ -36,6 +37,7 @@ def broken_rules(
         _small_hosts,
         *NETWORK_RULES,
         *SUBSTRATE_RULES,
+        *ALERTING_RULES,
     ]
     return [problem for check in checks for problem in check(environment, parts, sources)]
 
@@ -58,7 +60,7 @@ def _platform_references(parts: Mapping[str, Any]) -> Iterator[Reference]:
     yield from _task_references(parts["tasks"])
     yield from _ownership_references(parts)
     for index, flow in enumerate(parts["flows"]):
-        if flow.service and flow.to != "package-cache":
+        if flow.service and flow.to not in ("package-cache", "mail-relay"):
             yield "network", ("flows", index, "service"), flow.service, "service"
 
 
@@ -186,6 +188,7 @@ NEEDED_SECRETS = (
     "db-admin",
     "db-replication",
     "cache-agent",
+    "deadman",
 )
 # MiB. app: two PHP workers beside OPcache and nginx (infra/spec/sizing.py). The others are chosen,
 # not measured: 256 for InnoDB, Prometheus with Alertmanager, one Ansible run over the fleet, each with room.

@@ -35,7 +35,6 @@ NOT_BUILT_YET: dict[str, tuple[str, ...]] = {
     "mode": ("external",),
     "suite": ("forky",),
 }
-NOT_BUILT_AT_ALL = ("smtp_relay",)  # whatever is given would be the name of a relay
 
 # patterns of infra/spec/types.py, environment.py and platform_files.py in words
 SHAPES = {
@@ -51,6 +50,8 @@ SHAPES = {
     ),
     r"^[a-z_][a-z0-9_-]{0,31}$": "the name of a Linux account",
     r"^[a-z0-9][a-z0-9+.-]+$": "the name of a Debian package",
+    r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._/~-]*)?$": "an address that begins with https://",
+    r"^[a-z0-9._-]+@([a-z0-9-]+\.)+[a-z]{2,}$": "a mail address in lower case, like alerts@example.org",
     r"^[a-z][a-z0-9]{0,9}$": "at most 10 lower-case letters and digits",
     r"^(ssh-ed25519|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/=]+( \S+)?$": "an ed25519 public key",
 }
@@ -81,7 +82,7 @@ def translate(source: Source, at: tuple[str, ...], detail: Any) -> Problem:
 def _not_allowed(source: Source, path: tuple[str | int, ...], given: Any, allowed: list[str]) -> Problem:
     """Tell a value that is planned from one that is wrong: what is not built yet is refused by name."""
     key, valid = str(path[-1]), ", ".join(allowed)
-    if key in NOT_BUILT_AT_ALL or given in NOT_BUILT_YET.get(key, ()):
+    if given in NOT_BUILT_YET.get(key, ()):
         return source.problem(path, f"not built yet: {given}; valid: {valid}")
     return source.problem(path, f"must be one of: {valid}", nearest(str(given), allowed))
 

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv4Address
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=32)]
 PlanId = Annotated[str, StringConstraints(pattern=r"^[a-z]+\.[a-z]+(-[a-z]+)*$")]
@@ -18,6 +19,8 @@ AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]*[A-Z
 KeyFile = Annotated[str, StringConstraints(pattern=r"^~?/[A-Za-z0-9._/-]*[A-Za-z0-9]$")]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
 HostKey = Annotated[str, StringConstraints(pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{68}$")]
+HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._/~-]*)?$")]
+MailAddress = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]+@([a-z0-9-]+\.)+[a-z]{2,}$")]
 Package = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 
 
@@ -25,6 +28,13 @@ class Frozen(BaseModel):
     """Base of every part of the description: unknown keys are errors, values never change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _address(value: object) -> IPv4Address:
+    try:
+        return IPv4Address(str(value))
+    except AddressValueError as error:
+        raise ValueError("must be an IPv4 address, like 10.87.0.11") from error
 
 
 def _calendar(value: str) -> str:
@@ -39,6 +49,7 @@ def _timezone(value: str) -> str:
     return value
 
 
+Address = Annotated[IPv4Address, BeforeValidator(_address), Field(strict=False)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 Calendar = Annotated[str, AfterValidator(_calendar)]
 

@@ -9,20 +9,19 @@ otherwise both answer 503 with the reason. Answers come from one connection that
 from __future__ import annotations
 
 import argparse
-import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pymysql
 import pymysql.cursors
+from https_listener import Listener
 
 QUERY_TIMEOUT_SECONDS = 1
 IDLE_TIMEOUT_SECONDS = 30
-ACCEPT_TIMEOUT_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -122,45 +121,6 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: a check every second would fill the journal."""
 
 
-class Listener(ThreadingHTTPServer):
-    """HTTPS; handshakes happen in the threads, so that a silent client holds up nobody."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, address: tuple[str, int], certificate: Path, key: Path) -> None:
-        super().__init__(address, Handler)
-        self._files = (certificate, key)
-        self._loaded: tuple[float, ...] = ()
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._load()
-
-    def _load(self) -> None:
-        """Take a renewed certificate without a restart."""
-        changed = tuple(path.stat().st_mtime for path in self._files)
-        if changed != self._loaded:
-            self._context.load_cert_chain(*self._files)
-            self._loaded = changed
-
-    def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection; the handshake comes with the first read."""
-        with suppress(OSError, ssl.SSLError):  # between two writes of a renewal the old pair stays good
-            self._load()
-        connection, address = super().get_request()
-        connection.settimeout(ACCEPT_TIMEOUT_SECONDS)
-        wrapped = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        return wrapped, address
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Shake hands in this connection's own thread, then answer."""
-        request.do_handshake()
-        super().finish_request(request, client_address)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over clients that leave during the handshake; the connection is closed by the caller."""
-
-
 def arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -178,7 +138,7 @@ def main() -> None:
     """Serve until stopped."""
     given = arguments()
     Handler.database = Server(given.socket, given.user, given.max_lag)
-    Listener((given.address, given.port), given.certificate, given.key).serve_forever()
+    Listener((given.address, given.port), Handler, given.certificate, given.key).serve_forever()
 
 
 if __name__ == "__main__":
