@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from infra.lab import program
-from infra.lab.outputs import export_secrets, make_secrets
+from infra.lab.outputs import GivenSecret, export_secrets, make_secrets
 from infra.lab.resources import Host, Image, Network, Secret, Volume
 from infra.spec import Platform, SpecError, load
 
@@ -76,7 +76,9 @@ def _images(platform: Platform, below: pulumi.ResourceOptions, port: int) -> dic
     return images
 
 
-def _export(platform: Platform, keys: dict[str, pulumi.Output[str]], secrets: dict[str, Secret]) -> None:
+def _export(
+    platform: Platform, keys: dict[str, pulumi.Output[str]], secrets: dict[str, Secret | GivenSecret]
+) -> None:
     pulumi.export("fleet", pulumi.Output.all(**keys).apply(partial(program.fleet, platform)))
     export_secrets(platform, secrets)
 

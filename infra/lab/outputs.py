@@ -18,7 +18,7 @@ class GivenSecret:
     """A value from outside, kept in Pulumi's configuration of the stack, encrypted."""
 
     confidential: pulumi.Output[str]
-    public: str = ""
+    public: pulumi.Output[str]
 
 
 def make_secrets(platform: Platform) -> dict[str, Secret | GivenSecret]:
@@ -37,7 +37,7 @@ def _given(platform: Platform, name: str) -> GivenSecret:
     if value is None:
         command = f"PULUMI_STACK={platform.name} pulumi config set --secret {name}"
         raise pulumi.RunError(f"secret {name!r} stands in given_secrets and has no value; next: {command}")
-    return GivenSecret(value)
+    return GivenSecret(value, pulumi.Output.from_input(""))
 
 
 def export_secrets(platform: Platform, secrets: dict[str, Secret | GivenSecret]) -> None:

@@ -22,7 +22,7 @@ RETRY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class State:
-    """Unix times: the last Watchdog (0: never), and when people were told of the silence (0: they were not)."""
+    """Unix times: the last Watchdog (0: never); when people were told of a silence (0: they were not)."""
 
     seen: float = 0.0
     told: float = 0.0
@@ -70,25 +70,23 @@ def _utc(moment: float) -> str:
 
 
 def message(word: str, about: dict[str, str], state: State, now: float) -> EmailMessage:
-    """Return the mail for `word`; `about` has environment, host (of the switch), watched, sender, recipients."""
+    """Return the mail for `word`.
+
+    Args:
+        word: `silent` or `back`.
+        about: environment, host (of the switch), watched (hosts), sender, recipients.
+        state: what is known of the Watchdog.
+        now: Unix time.
+    """
+    head, end, text = TEXTS[word]
+    ago = f" ({(now - state.seen) / 60:.0f} min ago)" if state.seen else ""
     mail = EmailMessage()
-    environment, watched = about["environment"], about["watched"]
-    minutes = (now - state.seen) / 60 if state.seen else 0.0
-    if word == "silent":
-        subject = f"[PAGE] [{environment}] alerting on {watched} is silent"
-        body = SILENT.format(
-            **about,
-            seen=_utc(state.seen),
-            since=f" ({minutes:.0f} min ago)" if state.seen else " since the switch was started",
-        )
-    else:
-        subject = f"[RESOLVED] [{environment}] alerting on {watched} is back"
-        body = BACK.format(**about, seen=_utc(state.seen), told=_utc(state.told))
-    mail["Subject"], mail["From"], mail["To"] = subject, about["sender"], about["recipients"]
+    mail["Subject"] = f"[{head}] [{about['environment']}] alerting on {about['watched']} {end}"
+    mail["From"], mail["To"] = about["sender"], about["recipients"]
     mail["Date"] = format_datetime(datetime.fromtimestamp(now, UTC))
     mail["Message-ID"] = make_msgid(domain=about["sender"].partition("@")[2])
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(body)
+    mail.set_content(text.format(**about, seen=_utc(state.seen) + ago, told=_utc(state.told)))
     return mail
 
 
@@ -96,7 +94,7 @@ SILENT = """\
 No alert can reach you: the Watchdog of {watched} does not arrive any more.
 告警系统静默：{watched} 的 Watchdog 已中断，此时任何故障都不会有告警送达。
 
-last seen   {seen}{since}
+last seen   {seen}
 impact      whatever breaks now is told to nobody; look at the site yourself until this is mended
 seen by     the dead man's switch on {host}, which does not need Prometheus or Alertmanager
 
@@ -118,8 +116,11 @@ What broke in between shows now: perennial status --env {environment}
 """
 
 
-def metrics(state: State, now: float, mail_ok: bool | None) -> str:
-    """Return the file for node_exporter; without a Watchdog so far there is no time of the last one."""
+TEXTS = {"silent": ("PAGE", "is silent", SILENT), "back": ("RESOLVED", "is back", BACK)}
+
+
+def metrics(state: State, now: float, *, relay_ok: bool) -> str:
+    """Return the file for node_exporter; a Watchdog that never came has the time 0."""
     lines = [
         "# HELP perennial_watchdog_checked_timestamp_seconds When the switch last looked at the clock.",
         "# TYPE perennial_watchdog_checked_timestamp_seconds gauge",
@@ -127,11 +128,8 @@ def metrics(state: State, now: float, mail_ok: bool | None) -> str:
         "# HELP perennial_watchdog_last_seen_timestamp_seconds When the last Watchdog arrived.",
         "# TYPE perennial_watchdog_last_seen_timestamp_seconds gauge",
         f"perennial_watchdog_last_seen_timestamp_seconds {state.seen:.0f}",
+        "# HELP perennial_watchdog_relay_ok 1 when the mail relay let the switch in at the last attempt.",
+        "# TYPE perennial_watchdog_relay_ok gauge",
+        f"perennial_watchdog_relay_ok {int(relay_ok)}",
     ]
-    if mail_ok is not None:
-        lines += [
-            "# HELP perennial_watchdog_mail_last_ok 1 when the relay took the switch's last mail.",
-            "# TYPE perennial_watchdog_mail_last_ok gauge",
-            f"perennial_watchdog_mail_last_ok {int(mail_ok)}",
-        ]
     return "\n".join(lines) + "\n"

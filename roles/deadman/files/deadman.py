@@ -36,9 +36,11 @@ from dead_man_switch import (
 from https_listener import Listener
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from email.message import EmailMessage
 
 TICK_SECONDS = 5.0
+LOOK_SECONDS = 600.0
 SMTP_TIMEOUT_SECONDS = 20.0
 IMPLICIT_TLS_PORT = 465
 LARGEST_BODY = 1 << 20
@@ -49,56 +51,70 @@ SAY = logging.getLogger("deadman")
 WEBHOOKS = logging.getLogger("webhooks")
 
 
+class Relay:
+    """The mail relay, asked over verified TLS."""
+
+    def __init__(self, config: dict[str, Any], password: str) -> None:
+        self._config, self._password = config, password
+        self.ok = True
+        self._asked = 0.0
+
+    def look(self, now: float) -> None:
+        """Log in and out again from time to time: that nobody could be told must be known before."""
+        if now - self._asked >= (LOOK_SECONDS if self.ok else RETRY_SECONDS):
+            self._do(now, lambda client: client.noop())
+
+    def take(self, mail: EmailMessage, now: float) -> bool:
+        """Hand a mail over; tell whether the relay took it. A refusal is tried again in a minute."""
+        if not self.ok and now - self._asked < RETRY_SECONDS:
+            return False
+        return self._do(now, lambda client: client.send_message(mail))
+
+    def _do(self, now: float, act: Callable[[smtplib.SMTP], object]) -> bool:
+        self._asked = now
+        try:
+            with _connected(self._config) as client:
+                if self._config["username"]:
+                    client.login(self._config["username"], self._password)
+                act(client)
+        except (OSError, smtplib.SMTPException) as error:
+            SAY.error("the relay %s does not take mail: %s", self._config["host"], type(error).__name__)
+            self.ok = False
+        else:
+            self.ok = True
+        return self.ok
+
+
 class Watch:
     """What is known of the Watchdog; shared by the listener's threads and the clock's loop."""
 
-    def __init__(self, config: dict[str, Any], state_file: Path, metrics_file: Path, password: str) -> None:
-        self._config, self._files, self._password = config, (state_file, metrics_file), password
+    def __init__(self, config: dict[str, Any], state_file: Path, metrics_file: Path, relay: Relay) -> None:
+        self._about, self._files, self._relay = config["about"], (state_file, metrics_file), relay
         self._lock = threading.Lock()
         self._state = read_state(state_file)
         self._switch = Switch(time.time(), float(config["silence_seconds"]))
-        self._mail_ok: bool | None = None
-        self._tried = 0.0
 
-    def seen(self) -> None:
-        """Note that a Watchdog arrived."""
+    def seen(self, evaluated: float) -> None:
+        """Note a Watchdog; Alertmanager repeats one for minutes after its last evaluation."""
         with self._lock:
-            self._keep(State(time.time(), self._state.told))
+            self._keep(State(max(self._state.seen, min(evaluated, time.time())), self._state.told))
 
     def tick(self) -> None:
-        """Look at the clock; tell people where that is due. A relay that refuses is asked again in a minute."""
-        with self._lock:
-            state, now = self._state, time.time()
+        """Look at the clock, tell people where that is due, write the metrics."""
+        state, now = self._state, time.time()
         word = self._switch.due(state, now)
-        if word and now - self._tried >= RETRY_SECONDS:
-            self._tried = now
-            self._mail_ok = self._send(message(word, self._config["about"], state, now))
-            if self._mail_ok:
-                SAY.warning("told people: %s", word)
-                self._tried = 0.0
-                with self._lock:
-                    self._keep(self._switch.after(word, self._state, now))
+        if word and self._relay.take(message(word, self._about, state, now), now):
+            SAY.warning("told people: %s", word)
+            with self._lock:
+                self._keep(self._switch.after(word, self._state, now))
+        self._relay.look(now)
         part = self._files[1].with_suffix(".part")
-        part.write_text(metrics(self._state, now, self._mail_ok), "utf-8")
-        part.chmod(0o644)
+        part.write_text(metrics(self._state, now, relay_ok=self._relay.ok), "utf-8")
         part.replace(self._files[1])
 
     def _keep(self, state: State) -> None:
         self._state = state
         write_state(self._files[0], state)
-
-    def _send(self, mail: EmailMessage) -> bool:
-        """Hand a mail to the relay over verified TLS; tell whether it took it."""
-        relay = self._config["relay"]
-        try:
-            with _connected(relay) as client:
-                if relay["username"]:
-                    client.login(relay["username"], self._password)
-                client.send_message(mail)
-        except (OSError, smtplib.SMTPException) as error:
-            SAY.error("the relay %s does not take mail: %s", relay["host"], type(error).__name__)
-            return False
-        return True
 
 
 def _connected(relay: dict[str, Any]) -> smtplib.SMTP:
@@ -116,6 +132,18 @@ def without_keys(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: "(left out)" if k in CONFIDENTIAL else without_keys(v) for k, v in value.items()}
     return [without_keys(one) for one in value] if isinstance(value, list) else value
+
+
+def watchdog_in(body: Any) -> float | None:
+    """Return when the firing Watchdog of a webhook was evaluated; None where there is none."""
+    try:
+        return max(
+            float(alert["annotations"]["evaluated"])
+            for alert in body["alerts"]
+            if (alert["status"], alert["labels"]["alertname"]) == ("firing", "Watchdog")
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -150,11 +178,10 @@ class Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
             return 401
-        alerts = body.get("alerts", []) if isinstance(body, dict) else []
-        firing = [one for one in alerts if one.get("status") == "firing"]
-        if not any(one.get("labels", {}).get("alertname") == "Watchdog" for one in firing):
+        evaluated = watchdog_in(body)
+        if evaluated is None:
             return 400
-        self.watch.seen()
+        self.watch.seen(evaluated)
         return 200
 
     def _log(self, body: Any) -> int:
@@ -194,7 +221,8 @@ def main() -> None:
     WEBHOOKS.propagate = False
     Handler.token = (credentials / "token").read_text("utf-8").strip()
     password = (credentials / "relay").read_text("utf-8").strip()
-    Handler.watch = Watch(config, state / "state.json", run / "metrics.prom", password)
+    relay = Relay(config["relay"], password)
+    Handler.watch = Watch(config, state / "state.json", run / "metrics.prom", relay)
     listener = Listener(
         (config["address"], config["port"]), Handler, Path(config["certificate"]), Path(config["key"])
     )
