@@ -47,8 +47,19 @@ def _secrets_of_receivers(
             valid = [key for key, one in parts["secrets"].items() if one.length and not one.per_site]
             message = f"no password or token named {name!r} in secrets.yml"
             yield source.problem(path, message, nearest(name, valid))
-        elif "monitoring" not in secret.readers and path[0] != "given_secrets":
-            yield source.problem(path, f"secret {name!r} has no reader 'monitoring' in secrets.yml")
+            continue
+        for role in _readers(environment, path):
+            if role not in secret.readers:
+                yield source.problem(path, f"secret {name!r} has no reader {role!r} in secrets.yml")
+
+
+def _readers(environment: Environment, path: Path) -> Iterator[str]:
+    """Yield the roles that need a secret named at `path`."""
+    if path[0] in ("alerting", "smtp_relay"):
+        yield "monitoring"
+    for role in ("deadman", "mailsink"):
+        if path[0] == "smtp_relay" and any(role in host.roles for host in environment.hosts.values()):
+            yield role
 
 
 def _named_secrets(environment: Environment) -> Iterator[tuple[Path, str]]:
@@ -89,9 +100,25 @@ def _the_switch_can_tell(
             yield sources["environment"].problem(("hosts", name, "roles"), message)
 
 
+def _the_sink_is_the_relay(
+    environment: Environment, _: Mapping[str, Any], sources: Mapping[str, Source]
+) -> Iterator[Problem]:
+    """A sink that nobody sends to keeps nothing; one without a login would keep what anybody sends."""
+    relay = environment.smtp_relay
+    for name, host in environment.hosts.items():
+        if "mailsink" not in host.roles:
+            continue
+        if relay is None or relay.address != host.address or relay.secret is None:
+            message = (
+                f"role 'mailsink' needs an smtp_relay with a login at this host's address {host.address}"
+            )
+            yield sources["environment"].problem(("hosts", name, "roles"), message)
+
+
 ALERTING_RULES = (
     _teams_reach_somebody,
     _secrets_of_receivers,
     _receivers_can_be_reached,
     _the_switch_can_tell,
+    _the_sink_is_the_relay,
 )
