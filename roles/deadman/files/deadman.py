@@ -210,9 +210,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Listen and watch until stopped."""
     config = json.loads(arguments().config.read_text("utf-8"))
-    credentials, state, run, logs = (
-        Path(os.environ[name].split(":")[0])
-        for name in ("CREDENTIALS_DIRECTORY", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "LOGS_DIRECTORY")
+    credentials, state, logs = (
+        Path(os.environ[name]) for name in ("CREDENTIALS_DIRECTORY", "STATE_DIRECTORY", "LOGS_DIRECTORY")
     )
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     WEBHOOKS.addHandler(
@@ -222,7 +221,7 @@ def main() -> None:
     Handler.token = (credentials / "token").read_text("utf-8").strip()
     password = (credentials / "relay").read_text("utf-8").strip()
     relay = Relay(config["relay"], password)
-    Handler.watch = Watch(config, state / "state.json", run / "metrics.prom", relay)
+    Handler.watch = Watch(config, state / "state.json", state / "metrics.prom", relay)
     listener = Listener(
         (config["address"], config["port"]), Handler, Path(config["certificate"]), Path(config["key"])
     )
