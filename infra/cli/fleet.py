@@ -127,6 +127,19 @@ def drain(
     acts.take_out(fleet_of(env), host, reason, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
+@app.command(epilog="Example: perennial fleet silence db-2 --minutes 60 --reason 'disk swap'")
+def silence(
+    hosts: Hosts,
+    reason: Annotated[str, typer.Option("--reason", help="Why; whoever is on call reads it.")],
+    minutes: Annotated[float, typer.Option("--minutes", help="When it ends by itself; a day at most.")],
+    env: Env = "lab",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Tell nobody of alerts of these hosts for a while; they stay visible in Alertmanager."""
+    acts.silence(fleet_of(env), hosts, reason, minutes, dry_run=dry_run, yes=yes)
+
+
 @app.command(epilog="Example: perennial fleet undrain app-1")
 def undrain(
     host: Host,

@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+import httpx
 import typer
 
 from infra.cli.common import agreed, print_json
@@ -17,6 +18,7 @@ from infra.fleet.health import UNITS, Health
 from infra.fleet.pool import Pool
 from infra.fleet.progress import Progress
 from infra.fleet.remote import SshRunner, must
+from infra.fleet.silence import Silences, check
 from infra.fleet.tiers import EdgeTier
 
 if TYPE_CHECKING:
@@ -75,6 +77,26 @@ def take_out(
         print_json({"host": name, "in_service": False})
     else:
         print(f"{name} is out of service; next: perennial fleet undrain {name} --env {fleet.platform.name}")
+
+
+def silence(
+    fleet: Fleet, asked: Sequence[str], reason: str, minutes: float, *, dry_run: bool, yes: bool
+) -> None:
+    """Silence the alerts of the hosts; they are not touched, so that no lock is needed."""
+    names = [host.name for host in selection.select(fleet.platform, asked)]
+    check(reason, minutes)
+    plan = [f"tell nobody of alerts of {', '.join(names)} for {minutes:g} minutes: {reason}"]
+    if not agreed(fleet.platform.name, plan, dry_run=dry_run, yes=yes):
+        return
+    silences = Silences.of(fleet)
+    if silences is None:
+        raise PerennialError("no host monitors this environment", where=fleet.platform.name)
+    command = f"perennial fleet silence {' '.join(names)}"
+    with journal.act(fleet.platform.name, command, reason=reason, hosts=names, fleet=fleet):
+        try:
+            print(silences.add(names, reason, minutes))
+        except httpx.HTTPError as error:
+            raise PerennialError(f"Alertmanager does not answer: {error}", code=Exit.FAILED) from error
 
 
 def put_back(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.identity import current
 from infra.fleet.journal import say_on_stderr
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from infra.inventory import Fleet
 
 TIMEOUT_SECONDS = 5.0
+LONGEST_MINUTES = 24 * 60.0  # by then somebody else is on call and does not know of it
+
+
+def check(reason: str, minutes: float) -> None:
+    """Raise PerennialError (64) where a silence has no reason, or no end within LONGEST_MINUTES."""
+    if not reason.strip():
+        raise PerennialError("a silence needs a reason", next_="--reason WHY", code=Exit.USAGE)
+    if not 0 < minutes <= LONGEST_MINUTES:
+        message = f"a silence ends within {LONGEST_MINUTES:g} minutes, not {minutes:g}"
+        raise PerennialError(message, next_="--minutes 60", code=Exit.USAGE)
 
 
 @dataclass
@@ -41,7 +52,11 @@ class Silences:
         return cls(f"https://{monitoring[0].address}:{port}/api/v2", client)
 
     def add(self, hosts: Sequence[str], reason: str, minutes: float) -> str:
-        """Silence every alert whose label `instance` is one of `hosts` and return the silence's id."""
+        """Silence every alert whose label `instance` is one of `hosts` and return the silence's id.
+
+        Raises PerennialError (64); see `check`.
+        """
+        check(reason, minutes)
         begin = datetime.now(UTC)
         body: dict[str, Any] = {
             "matchers": [

@@ -176,7 +176,8 @@ def test_a_page_says_host_trouble_impact_and_the_command_to_type(mail: Any) -> N
     text = mail(TEXT, data("NginxDown"))
     for word in (
         "nginx on app-1 does not answer", "app-1 上的 nginx 无响应", "Half of the pool is gone.",
-        "instance=app-1 team=platform", "03:00:07 UTC, 22 November 2026",
+        "host     app-1",
+        "team=platform", "03:00:07 UTC, 22 November 2026",
     ):  # fmt: skip
         assert word in text
     (typed,) = re.findall(r"^  perennial runbook (run .*)$", text, re.MULTILINE)

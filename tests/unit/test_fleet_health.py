@@ -160,3 +160,19 @@ def test_without_an_alertmanager_the_work_goes_on_and_that_is_said() -> None:
         pass
     assert "cannot be told" in told[0]
     assert "nothing to silence" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "minutes"), [("", 5), (" ", 5), ("disk swap", 0), ("disk swap", -1), ("disk swap", 1441)]
+)
+def test_a_silence_without_reason_or_end_is_refused(reason: str, minutes: float) -> None:
+    """Nobody remembers it, and it hides the next fault; Alertmanager itself takes years and no reason."""
+    asked: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"silenceID": "s1"})
+
+    with pytest.raises(PerennialError, match="a silence (needs a reason|ends within)"):
+        api(handler).add(["app-1"], reason, minutes)
+    assert not asked

@@ -101,7 +101,7 @@ seen by     the dead man's switch on {host}, which does not need Prometheus or A
 type this:
   perennial runbook run Watchdog --env {environment} --without-alert
 
-read first, if you like:
+It looks first and asks before each change; --dry-run only looks. To read the page:
   perennial runbook show Watchdog
 """
 

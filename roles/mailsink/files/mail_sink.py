@@ -73,6 +73,7 @@ def main() -> None:
     """Serve until stopped."""
     given = arguments()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # it deplores its own login data at each mail
     folder = Path(os.environ["STATE_DIRECTORY"]) / "Maildir"
     password = (Path(os.environ["CREDENTIALS_DIRECTORY"]) / "password").read_text("utf-8").strip()
     context = context_of(given.certificate, given.key)
