@@ -57,6 +57,16 @@ class Inbox:
         mails = [Mail(**one) for one in listed if one["time"] >= self.start and word in one["subject"]]
         return sorted(mails, key=lambda mail: mail.time)
 
+    def wait_for_rest(self, alerts: list[str], seconds: float) -> None:
+        """Wait until none of `alerts` was told for `seconds`; begin anew from then.
+
+        Alertmanager takes an alert that comes again before its group's next turn for one that it has told.
+        """
+        self.start = 0.0
+        last = max((mail.time for alert in alerts for mail in self.mails(alert)), default=0.0)
+        time.sleep(max(0.0, last + seconds - time.time()))
+        self.start = time.time()
+
     def webhooks(self, path: str, word: str) -> list[dict[str, Any]]:
         """Return the bodies posted to `path` since the start that contain `word`."""
         lines = self._log.check_output(f"cat {WEBHOOKS}").splitlines()

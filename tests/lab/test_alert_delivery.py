@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 
-PAGE = labels_of("NginxDown", ENVIRONMENT, instance="app-1", job="web-metrics")
+PAGE = labels_of("SiteDown", ENVIRONMENT, instance="vip", job="probe-site", site="community")
 EXPLAINED = labels_of("AppUnhealthy", ENVIRONMENT, instance="app-1", job="probe-app")
 TICKET = labels_of("HostConntrackNearLimit", ENVIRONMENT, instance="app-2", job="node-metrics")
-SILENCED = labels_of("VarnishDown", ENVIRONMENT, instance="edge-2", job="cache-metrics")
+SILENCED = labels_of("HostClockUnsynced", ENVIRONMENT, instance="edge-2", job="node-metrics")
 EVERY = (PAGE, EXPLAINED, TICKET, SILENCED)
 SECONDS_TO_PEOPLE = 60.0
 # what one group waits for its first mail, and between two (roles/monitoring)
@@ -45,6 +45,7 @@ def fixture_alerts(fleet: Fleet) -> Iterator[Alerts]:
 def fixture_inbox(fleet: Fleet, alerts: Alerts) -> Iterator[Inbox]:
     """Return what reached people since all alerts of this file were handed over, one of them silenced."""
     inbox = Inbox(fleet)
+    inbox.wait_for_rest([labels["alertname"] for labels in EVERY], 2 * GROUP_INTERVAL + GROUP_WAIT)
     silence = alerts.api.add(["edge-2"], "test of delivery", 5)
     for labels in EVERY:
         alerts.post(labels, f"{labels['alertname']} of a test", seconds=600)
@@ -54,14 +55,14 @@ def fixture_inbox(fleet: Fleet, alerts: Alerts) -> Iterator[Inbox]:
 
 def test_a_page_reaches_mail_and_phone_within_a_minute(alerts: Alerts, inbox: Inbox) -> None:
     """With host, impact and the command that names this very alert."""
-    (mail,) = awaited(lambda: inbox.mails("NginxDown"), SECONDS_TO_PEOPLE, "the mail of the page")
-    assert mail.subject == f"[PAGE] [{ENVIRONMENT}] NginxDown on app-1"
+    (mail,) = awaited(lambda: inbox.mails("SiteDown"), SECONDS_TO_PEOPLE, "the mail of the page")
+    assert mail.subject == f"[PAGE] [{ENVIRONMENT}] SiteDown on vip"
     assert mail.to == f"platform@{ENVIRONMENT}.test"
-    assert "NginxDown of a test\n测试" in mail.text
-    command = f"  perennial runbook run NginxDown --env {ENVIRONMENT} --fingerprint"
+    assert "SiteDown of a test\n测试" in mail.text
+    command = f"  perennial runbook run SiteDown --env {ENVIRONMENT} --fingerprint"
     assert f"{command} {alerts.fingerprint(PAGE)}\n" in mail.text
     assert mail.time - inbox.start <= SECONDS_TO_PEOPLE
-    (ring,) = awaited(lambda: inbox.webhooks("/phone", "NginxDown"), 10, "the call of the paging service")
+    (ring,) = awaited(lambda: inbox.webhooks("/phone", "SiteDown"), 10, "the call of the paging service")
     assert (ring["event_action"], ring["payload"]["severity"]) == ("trigger", "critical")
     assert ring["payload"]["summary"] == mail.subject
 
@@ -78,9 +79,9 @@ def test_a_ticket_is_mailed_and_rings_no_phone(inbox: Inbox) -> None:
 def test_what_is_explained_or_silenced_is_not_told(inbox: Inbox) -> None:
     """One trouble, one message; and no message about work that somebody is doing."""
     time.sleep(max(0.0, inbox.start + 2 * GROUP_WAIT - time.time()))
-    assert inbox.mails("NginxDown"), "nothing was told at all"
+    assert inbox.mails("SiteDown"), "nothing was told at all"
     assert not inbox.mails("AppUnhealthy")
-    assert not inbox.mails("VarnishDown")
+    assert not inbox.mails("HostClockUnsynced")
 
 
 def test_silences_say_who_why_and_until_when(fleet: Fleet, alerts: Alerts, inbox: Inbox) -> None:
@@ -102,23 +103,23 @@ def test_the_end_is_told_and_what_was_held_back_comes_then(alerts: Alerts, inbox
         for one in alerts.api.client.get(f"{alerts.api.base}/silences").json()
         if one["status"]["state"] == "active"
     ]
-    alerts.post(PAGE, "NginxDown of a test", seconds=0)
+    alerts.post(PAGE, "SiteDown of a test", seconds=0)
     alerts.api.expire(silence)
     within = GROUP_INTERVAL + GROUP_WAIT + 15
     (over,) = awaited(
-        lambda: inbox.mails(f"[RESOLVED] [{ENVIRONMENT}] NginxDown"), within, "the mail of the end"
+        lambda: inbox.mails(f"[RESOLVED] [{ENVIRONMENT}] SiteDown"), within, "the mail of the end"
     )
-    assert over.subject == f"[RESOLVED] [{ENVIRONMENT}] NginxDown on app-1"
+    assert over.subject == f"[RESOLVED] [{ENVIRONMENT}] SiteDown on vip"
     assert "nothing to do" in over.text
     assert awaited(lambda: inbox.mails("AppUnhealthy"), within, "what the page explained")
-    assert awaited(lambda: inbox.mails("VarnishDown"), within, "what was silenced")
-    rings = inbox.webhooks("/phone", "NginxDown")
+    assert awaited(lambda: inbox.mails("HostClockUnsynced"), within, "what was silenced")
+    rings = inbox.webhooks("/phone", "SiteDown")
     assert [ring["event_action"] for ring in rings] == ["trigger", "resolve"]
 
 
 def test_no_key_of_a_receiver_is_in_the_log_of_webhooks(fleet: Fleet, inbox: Inbox) -> None:
     """A paging service is known by a key in the body."""
-    (ring, *_) = inbox.webhooks("/phone", "NginxDown")
+    (ring, *_) = inbox.webhooks("/phone", "SiteDown")
     assert ring["routing_key"] == "(left out)"
     assert fleet.secret("paging-key")["value"] not in json.dumps(inbox.webhooks("/phone", ""))
 

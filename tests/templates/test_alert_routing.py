@@ -141,9 +141,9 @@ def data(alert: str, **changes: Any) -> dict[str, Any]:
     """Return what Alertmanager hands to a template for one firing alert, as its rule makes it."""
     labels = {"alertname": alert, "instance": "app-1", "severity": "page", "team": "platform", "layer": "app"}
     notes = {
-        "summary": "nginx on app-1 does not answer",
-        "summary_zh": "app-1 上的 nginx 无响应",
-        "description": "Half of the pool is gone.",
+        "summary": "app-1 has 0 file systems at /srv/uploads instead of 1",
+        "summary_zh": "app-1 上 /srv/uploads 的挂载数为 0",
+        "description": "Uploads fail.",
     }
     one = {"status": "firing", "labels": labels, "annotations": notes, "fingerprint": "638f5d18ddb193d1",
            "startsAt": "2026-11-22T03:00:07Z", "endsAt": "2026-11-22T03:04:37Z"} | changes  # fmt: skip
@@ -172,10 +172,11 @@ def fixture_mail(debian13_tools: Tools, tmp_path: Path) -> Any:
 
 def test_a_page_says_host_trouble_impact_and_the_command_to_type(mail: Any) -> None:
     """Somebody who was asleep reads this: nothing has to be looked up, and the command is one that exists."""
-    assert mail(SUBJECT, data("NginxDown")) == "[PAGE] [lab] NginxDown on app-1"
-    text = mail(TEXT, data("NginxDown"))
+    assert mail(SUBJECT, data("UploadsUnavailable")) == "[PAGE] [lab] UploadsUnavailable on app-1"
+    text = mail(TEXT, data("UploadsUnavailable"))
     for word in (
-        "nginx on app-1 does not answer", "app-1 上的 nginx 无响应", "Half of the pool is gone.",
+        "app-1 has 0 file systems at /srv/uploads instead of 1",
+        "app-1 上 /srv/uploads 的挂载数为 0", "Uploads fail.",
         "host     app-1",
         "team=platform", "03:00:07 UTC, 22 November 2026",
     ):  # fmt: skip
@@ -184,13 +185,20 @@ def test_a_page_says_host_trouble_impact_and_the_command_to_type(mail: Any) -> N
     name, *arguments = shlex.split(typed)
     command = typer.main.get_command(runbook_group.app).commands[name]  # type: ignore[attr-defined]
     asked = command.make_context(name, arguments).params
-    assert (asked["alert"], asked["env"], asked["fingerprint"]) == ("NginxDown", "lab", "638f5d18ddb193d1")
+    assert (asked["alert"], asked["env"], asked["fingerprint"]) == (
+        "UploadsUnavailable",
+        "lab",
+        "638f5d18ddb193d1",
+    )
 
 
 def test_the_end_of_an_alert_asks_for_nothing(mail: Any) -> None:
     """A mail that says that all is well and shows a command would be obeyed."""
-    assert mail(SUBJECT, data("NginxDown", status="resolved")) == "[RESOLVED] [lab] NginxDown on app-1"
-    text = mail(TEXT, data("NginxDown", status="resolved"))
+    assert (
+        mail(SUBJECT, data("UploadsUnavailable", status="resolved"))
+        == "[RESOLVED] [lab] UploadsUnavailable on app-1"
+    )
+    text = mail(TEXT, data("UploadsUnavailable", status="resolved"))
     assert "over, nothing to do:" in text
     assert "03:00:07 to 03:04:37 UTC" in text
     assert "perennial runbook" not in text

@@ -173,6 +173,6 @@ def test_a_silence_without_reason_or_end_is_refused(reason: str, minutes: float)
         asked.append(request)
         return httpx.Response(200, json={"silenceID": "s1"})
 
-    with pytest.raises(PerennialError, match="a silence (needs a reason|ends within)"):
+    with pytest.raises(PerennialError, match=r"a silence (needs a reason|ends within)"):
         api(handler).add(["app-1"], reason, minutes)
     assert not asked
