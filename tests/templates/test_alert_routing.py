@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Who hears of which alert, and what the mail says: judged by Debian 13's own amtool."""
 
 from __future__ import annotations

@@ -4,57 +4,22 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import socket
 import ssl
-import sys
 import threading
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pymysql
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from infra.spec import CHECKOUT
+from tests.unit.listener_world import NAME, certificate, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PROGRAM = CHECKOUT / "roles/database/files/role_check.py"
-NAME = "db-1.lab.internal"
 
-
-def program() -> Any:
-    """Return the program as a module."""
-    spec = importlib.util.spec_from_file_location("role_check", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-role_check = program()
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """Write a certificate that is its own authority, and its key; return both paths."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
-    builder = builder.not_valid_after(now + timedelta(hours=1))
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    (folder / "crt").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem))
-    (folder / "key").write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
-    return folder / "crt", folder / "key"
+role_check = load("database", "role_check")
 
 
 @pytest.fixture(name="rows")
@@ -76,7 +41,7 @@ def fixture_address(rows: dict[str, Any], tmp_path: Path) -> Iterator[tuple[int,
     files = certificate(tmp_path)
     role_check.Handler.database = role_check.Server("", "", 5)
     role_check.Handler.database._row = row
-    listener = role_check.Listener(("127.0.0.1", 0), *files)
+    listener = role_check.Listener(("127.0.0.1", 0), role_check.Handler, *files)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield listener.server_address[1], ssl.create_default_context(cafile=str(files[0]))
