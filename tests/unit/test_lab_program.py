@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from typing import TYPE_CHECKING
 
+import pulumi
 import pytest
 
 from infra.inventory.document import secret_document
-from infra.lab import program
-from infra.spec import Platform, load
+from infra.lab import outputs, program
+from infra.spec import INVENTORIES, Platform, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +80,36 @@ def test_the_fleet_document_lists_every_host_and_holds_no_value(platform: Platfo
 def test_secrets_have_the_fields_that_the_inventory_reads(kind: str, fields: set[str]) -> None:
     """infra.inventory reads them by these names."""
     assert secret_document(kind, "private", "public").keys() == fields
+
+
+def with_given(name: str, tmp_path: Path) -> Platform:
+    """Return the lab with one secret whose value comes from outside."""
+    copy = tmp_path / "inventories"
+    shutil.copytree(INVENTORIES, copy)
+    file = copy / "lab.yml"
+    file.write_text(file.read_text("utf-8") + f"given_secrets: [{name}]\n", "utf-8")
+    return load("lab", copy)
+
+
+def test_a_given_secret_is_taken_from_the_configuration_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of a paging service cannot be generated; a generated one would ring nobody."""
+    made: list[str] = []
+    monkeypatch.setattr(outputs, "Secret", lambda _urn, name, **_: made.append(name))
+    monkeypatch.setattr(pulumi.Config, "get_secret", lambda _self, name: f"value of {name}")
+    platform = with_given("paging-key", tmp_path)
+    given = outputs.make_secrets(platform)["paging-key"]
+    assert isinstance(given, outputs.GivenSecret)
+    assert str(given.confidential) == "value of paging-key"
+    assert set(made) == set(platform.secrets) - {"paging-key"}
+
+
+def test_a_given_secret_without_a_value_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any machine is made."""
+    monkeypatch.setattr(outputs, "Secret", lambda _urn, name, **_: name)
+    monkeypatch.setattr(pulumi.Config, "get_secret", lambda _self, _name: None)
+    with pytest.raises(pulumi.RunError, match="PULUMI_STACK=lab pulumi config set --secret smtp-relay"):
+        outputs.make_secrets(with_given("smtp-relay", tmp_path))
