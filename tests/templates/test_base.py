@@ -28,6 +28,15 @@ def test_every_name_of_the_platform_resolves_on_every_host() -> None:
         assert {f"db.{platform.environment.internal_domain}", "community.lab.test"} <= names
 
 
+def test_a_mail_relay_outside_resolves_to_the_address_that_the_firewall_opens() -> None:
+    """Another address of the same name would be dropped, without a word to who mails."""
+    known = variables_of("mon-1")
+    relay = known["perennial"]["environment"]["smtp_relay"]
+    assert not [line for line in render("base", "hosts.j2", known).splitlines() if "relay" in line]
+    relay |= {"host": "relay.example.org", "address": "192.0.2.25"}
+    assert "192.0.2.25 relay.example.org" in render("base", "hosts.j2", known).splitlines()
+
+
 def test_the_ssh_server_accepts_its_configuration(debian13_tools: Tools, tmp_path: Path) -> None:
     """A rejected one keeps everybody out at the next restart."""
     variables = variables_of("app-1")
