@@ -33,12 +33,13 @@ RETRY_SECONDS = 2
 AUTHORITY = "/etc/perennial/tls/ca.crt"
 IDLE_MS = 50
 # Clients that do something, or are about to: a session that was idle for a moment is one that is kept.
-BUSY = f"""SELECT COUNT(*) AS busy FROM information_schema.processlist
-  WHERE user NOT IN ('system user', 'replication', 'root', 'prometheus', 'perennial-role', 'event_scheduler')
-    AND NOT (command = 'Sleep' AND time_ms > {IDLE_MS}) AND command NOT LIKE 'Binlog Dump%'"""  # noqa: S608
+CLIENTS = """FROM information_schema.processlist WHERE command NOT LIKE 'Binlog Dump%'
+  AND user NOT IN ('system user', 'replication', 'root', 'prometheus', 'perennial-role', 'event_scheduler')"""
+BUSY = f"SELECT COUNT(*) AS busy {CLIENTS} AND NOT (command = 'Sleep' AND time_ms > {IDLE_MS})"  # noqa: S608
+ASKING = f"SELECT COUNT(*) AS asking {CLIENTS} AND command NOT IN ('Sleep', 'Connect')"  # noqa: S608
 OPEN_TRANSACTIONS = """SELECT id FROM information_schema.innodb_trx
   JOIN information_schema.processlist ON id = trx_mysql_thread_id
-  WHERE user <> 'system user' AND id <> CONNECTION_ID()"""
+  WHERE user <> 'system user' AND id <> CONNECTION_ID() AND command = 'Sleep'"""
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,21 @@ def busy(session: Session) -> int:
     return int(session.do([BUSY])[0][0]["busy"])
 
 
+def wait_until_answered(session: Session, seconds: float) -> None:
+    """Return when no client waits for an answer, at the latest after `seconds`.
+
+    Who is cut off between a commit and its answer writes a second time.
+    """
+    until = time.monotonic() + seconds
+    while session.do([ASKING])[0][0]["asking"] and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
+
+
 def end_transactions(session: Session) -> int:
-    """End the sessions whose transaction is open and return how many those were."""
+    """End the sessions that do nothing within an open transaction and return how many those were.
+
+    A statement under way is left alone: its client would not know whether it was committed, and write twice.
+    """
     found = [row["id"] for row in session.do([OPEN_TRANSACTIONS])[0]]
     for identifier in found:
         session.do([f"KILL SOFT CONNECTION {int(identifier)}"])

@@ -35,6 +35,7 @@ UNDO_SECONDS = 3.0  # and before it, the old server takes writes again
 DRAIN_SECONDS = 0.3
 READ_ONLY_SECONDS = 0.3
 CATCH_UP_SECONDS = 1.0
+ANSWER_SECONDS = 0.2
 LOOKS = 5
 LOOK_AGAIN_SECONDS = 0.5
 FENCE_SECONDS = 1.0
@@ -181,6 +182,7 @@ class Switchover:
         self._step("promoted", begin)
         # The first commit on the new writer waits for a replica's acknowledgement, so this is not put off.
         following = beside.submit(act.follow, self.old, self.sources[self.candidate])
+        act.wait_until_answered(self.old, ANSWER_SECONDS)
         self.listener.lead_to(self.candidate)
         self._step("led", begin)
         return following
