@@ -12,6 +12,7 @@ from infra.cli.common import AsJson, DryRun, Env, Reason, Yes, fleet_of, print_j
 from infra.cli.fleet_acts import acting
 from infra.fleet import guards
 from infra.fleet.database import failover as failing
+from infra.fleet.database import rebuild as rebuilding
 from infra.fleet.database import rejoin as rejoining
 from infra.fleet.database import server, switchover as switching
 from infra.fleet.database.state import View
@@ -130,8 +131,33 @@ def rejoin(
         print(f"{host} follows {writer.host}")
 
 
+def rebuild(
+    host: Host, env: Env = "lab", reason: Reason = "replica made anew", confirm: Confirm = "",
+    dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Delete a replica's data and make it anew from the writer; needs --confirm 'ENV HOST'."""
+    fleet = fleet_of(env)
+    with _view(fleet) as view:
+        writer = rebuilding.plan(view.situation(), host)
+        plan = rebuilding.words(host, writer)
+        if not dry_run:
+            guards.require_confirmation(fleet.platform, host, confirm or None)
+        with acting(fleet, f"fleet rebuild {host}", plan, [host], reason, dry_run=dry_run, yes=yes) as act:
+            if act is None:
+                return
+            writer = rebuilding.plan(view.situation(), host)
+            act.change(host)
+            source, runner = _sources(fleet)[writer.host], SshRunner(fleet, dry_run=False)
+            took = rebuilding.Rebuild(fleet, view, runner, host, writer.host, source).run()
+    if as_json:
+        print_json({"host": host, "follows": writer.host, "seconds": took})
+    else:
+        print(f"{host} was made anew and follows {writer.host}")
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the group `fleet`."""
     app.command(epilog="Example: perennial fleet switchover --to db-2 --reason 'kernel update'")(switchover)
     app.command(epilog="Example: perennial fleet failover --dry-run")(failover)
     app.command(epilog="Example: perennial fleet rejoin db-1")(rejoin)
+    app.command(epilog="Example: perennial fleet rebuild db-1 --confirm 'lab db-1'")(rebuild)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import selectors
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from functools import cache
@@ -92,6 +93,7 @@ class SshSession:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._out(), selectors.EVENT_READ)
         self._rest = b""
+        self._turn = threading.Lock()
         try:
             self._answer(OPEN_SECONDS)
         except SessionLostError:
@@ -127,11 +129,12 @@ class SshSession:
         return self._process.stdout
 
     def _ask(self, request: dict[str, Any], timeout: float) -> list[Any]:
-        try:
-            self._in().write((json.dumps(request) + "\n").encode())
-        except OSError as error:
-            raise self._lost() from error
-        return self._answer(timeout)
+        with self._turn:
+            try:
+                self._in().write((json.dumps(request) + "\n").encode())
+            except OSError as error:
+                raise self._lost() from error
+            return self._answer(timeout)
 
     def _in(self) -> Any:
         return self._process.stdin

@@ -34,6 +34,7 @@ def sizing(platform: Platform, host: Host) -> dict[str, int]:
     """Return the sizes of `host` for all its roles; names end in their unit where they have one."""
     memory, cpus = host.size.memory_mib, host.size.cpus
     every_worker = sum(php_workers(app) for app in platform.with_role("app"))
+    edges = len(platform.with_role("edge"))
     sizes = {"memory_mib": memory, "cpus": cpus}
     if "edge" in host.roles:
         sizes |= {
@@ -54,7 +55,8 @@ def sizing(platform: Platform, host: Host) -> dict[str, int]:
         sizes |= {
             "innodb_buffer_pool_mib": memory // 2,
             "innodb_log_file_mib": max(48, memory // 10),
-            "max_connections": every_worker + DATABASE_BURST + DATABASE_OWN,
+            # When the address moves, an edge keeps its idle sessions for a moment; the other one has its own.
+            "max_connections": edges * (every_worker + DATABASE_BURST) + DATABASE_OWN,
             "table_open_cache": 1024,
         }
     if "monitoring" in host.roles:

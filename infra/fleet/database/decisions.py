@@ -28,7 +28,9 @@ def the_writer(situation: Situation) -> Server:
     if writers:
         names = ", ".join(server.host for server in writers)
         raise refused("more than one server takes writes", names, "perennial runbook show MariaDBTwoWriters")
-    raise refused("no server takes writes", "database", "perennial fleet failover")
+    silent = "; ".join(f"{name} does not answer: {why}" for name, why in situation.silent.items())
+    what = f"no server that answers takes writes{f' ({silent})' if silent else ''}"
+    raise refused(what, "database", "perennial fleet failover")
 
 
 def errant(own: Server, writer: Server) -> list[gtid.Span]:

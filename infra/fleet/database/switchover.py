@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HOLD_SECONDS = 4.0  # after that each edge takes connections again by itself
 UNDO_SECONDS = 3.0  # and before it, the old server takes writes again
 DRAIN_SECONDS = 0.3
-READ_ONLY_SECONDS = 0.3
+READ_ONLY_SECONDS = 0.4  # it waits for commits under way, and for table locks
 CATCH_UP_SECONDS = 1.0
 ANSWER_SECONDS = 0.2
 LOOKS = 5
@@ -180,9 +180,9 @@ class Switchover:
         except PerennialError as error:
             raise self._not_promoted(error) from error
         self._step("promoted", begin)
+        act.wait_until_answered(self.old, ANSWER_SECONDS)
         # The first commit on the new writer waits for a replica's acknowledgement, so this is not put off.
         following = beside.submit(act.follow, self.old, self.sources[self.candidate])
-        act.wait_until_answered(self.old, ANSWER_SECONDS)
         self.listener.lead_to(self.candidate)
         self._step("led", begin)
         return following
