@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import httpx
@@ -40,7 +41,7 @@ FORWARD_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Audit:
-    """What a table says of a ledger: tokens that were acknowledged and are not there, and those twice there."""
+    """What a table says of a ledger: acknowledged tokens that it lacks, and tokens that it has twice."""
 
     lost: tuple[str, ...]
     doubled: tuple[str, ...]
@@ -62,7 +63,7 @@ def audit(ledger: Ledger, stored: Iterable[str]) -> Audit:
 def longest_gap(ledger: Ledger, begin: float = 0.0, end: float = float("inf")) -> float:
     """Return the longest time (s) between two acknowledgements that ends within `begin` to `end`."""
     times = sorted(attempt.done for attempt in ledger.acknowledged)
-    gaps = [late - early for early, late in zip(times, times[1:], strict=False) if begin <= late <= end]
+    gaps = [late - early for early, late in pairwise(times) if begin <= late <= end]
     return max(gaps, default=0.0)
 
 
@@ -126,7 +127,7 @@ def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 class Writer:
-    """Calls `write` with a new token at a fixed rate while the block runs, however long earlier calls take."""
+    """Calls `write` with a new token at a fixed rate for the block, however long earlier calls take."""
 
     def __init__(self, write: Callable[[str], None], rate: float, *, workers: int = WORKERS) -> None:
         """Prepare; `write` raises on a failure."""

@@ -14,7 +14,8 @@ from infra.fleet import guards
 from infra.fleet.database import failover as failing
 from infra.fleet.database import rebuild as rebuilding
 from infra.fleet.database import rejoin as rejoining
-from infra.fleet.database import server, switchover as switching
+from infra.fleet.database import server
+from infra.fleet.database import switchover as switching
 from infra.fleet.database.state import View
 from infra.fleet.exits import PerennialError
 from infra.fleet.health import Health
@@ -22,7 +23,7 @@ from infra.fleet.remote import SshRunner
 from infra.fleet.session import sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from infra.inventory import Fleet
 
@@ -81,14 +82,8 @@ def failover(
         situation, candidate = failing.plan(view, to)
         lost = failing.loss(situation, candidate, _prometheus(fleet))
         plan = failing.words(situation, candidate, lost)
-        if not lost.certain and not dry_run:
-            try:
-                guards.require_confirmation(fleet.platform, candidate.host, confirm or None)
-            except PerennialError as error:
-                what = f"acknowledged writes may be lost: semi-synchronous replication was {lost.semi_sync}"
-                raise PerennialError(
-                    f"{what} ({lost.why}); {error.what}", next_=error.next, code=error.code
-                ) from error
+        if not dry_run:
+            _require_certain(fleet, candidate.host, lost, confirm)
         command = f"fleet failover --to {candidate.host}"
         with acting(fleet, command, plan, _names(fleet), reason, dry_run=dry_run, yes=yes) as act:
             if act is None:
@@ -103,10 +98,23 @@ def failover(
         print(f"{candidate.host} writes, {took['led']:.1f} s after the first step")
 
 
-def _prometheus(fleet: Fleet):  # type: ignore[no-untyped-def]
-    from infra.runbook.monitoring import LiveMonitoring
+def _prometheus(fleet: Fleet) -> Callable[[str], list[str]]:
+    """Return what answers PromQL; its client is imported only here, `--help` would wait for it."""
+    from infra.runbook.monitoring import LiveMonitoring  # noqa: PLC0415
 
     return LiveMonitoring(fleet).query
+
+
+def _require_certain(fleet: Fleet, host: str, lost: failing.Loss, confirm: str) -> None:
+    """Ask for a confirmation of its own where acknowledged writes may be lost."""
+    if lost.certain:
+        return
+    try:
+        guards.require_confirmation(fleet.platform, host, confirm or None)
+    except PerennialError as error:
+        what = f"acknowledged writes may be lost: semi-synchronous replication was {lost.semi_sync}"
+        what += f" ({lost.why}); {error.what}"
+        raise PerennialError(what, where=error.where, next_=error.next, code=error.code) from error
 
 
 def rejoin(

@@ -11,6 +11,7 @@ import selectors
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,12 +21,12 @@ from infra.fleet.exits import PerennialError
 from infra.fleet.remote import reach, shell_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from infra.inventory import Fleet
 
 Kind = Literal["mariadb", "haproxy"]
-Statement = Sequence[Any] if TYPE_CHECKING else object
+Statement = Sequence[Any]  # SQL and its values, or one command of HAProxy
 OPEN_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may become the writer, and who may follow: judged from what servers said, nothing is asked or changed."""
+"""Who may become the writer and who may follow: judged from what servers said, nothing is asked."""
 
 from __future__ import annotations
 
@@ -137,4 +137,4 @@ def lost_writer(situation: Situation, candidate: Server) -> str:
     if not situation.silent:
         return ""
     source = _source(candidate)
-    return source if source in situation.silent else sorted(situation.silent)[0]
+    return source if source in situation.silent else min(situation.silent)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Failover: no server takes writes, the one that has every transaction starts to.
 
-With semi-synchronous replication on at the loss, an acknowledged commit was received by a replica before its client
-heard of it, so that nothing acknowledged is lost. Where that is not known, a person has to say so by name.
+With semi-synchronous replication on at the loss, a replica had received each commit before its client heard
+of it, so that nothing acknowledged is lost. Where that is not known, a person has to say so by name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 NOTICE_SECONDS = 5.0  # within which an edge has seen that a server is gone (role edge: two checks)
 APPLY_SECONDS = 20.0
 ON, OFF, UNKNOWN = "on", "off", "unknown"
-Query = "Callable[[str], list[str]]"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The algebra of MariaDB's global transaction ids: what a server has, covers and lacks.
 
-An id is `domain-server-sequence`. Within a domain and an origin sequences only grow, so that the newest one of
-each origin says everything (MariaDB: `gtid_binlog_state` with `gtid_slave_pos`).
+An id is `domain-server-sequence`. Within a domain and an origin sequences only grow, so that the newest one
+of each origin says everything (MariaDB: `gtid_binlog_state` with `gtid_slave_pos`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The database listener of every edge: writes held, sessions under way waited for, the writer changed.
 
-HAProxy accepts no connection while `maxconn` of the listener is 0: clients wait in the kernel's queue. An edge
-that loses its caller lets them in again by itself.
+HAProxy accepts no connection while `maxconn` of the listener is 0: clients wait in the kernel's queue. An
+edge that loses its caller lets them in again by itself.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Listener:
         together(one, self.proxies.values())
 
     def release(self) -> None:
-        """Take connections again on every edge that answers; raise PerennialError naming those that do not."""
+        """Take connections again on every edge; raise PerennialError naming those that do not answer."""
         failed: list[str] = []
 
         def one(session: Session) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A replica made anew: a copy of the running writer, streamed between the hosts through their SSH connections.
+"""A replica made anew: a copy of the running writer, streamed from host to host through SSH connections.
 
 The copy lands beside the old data and is made ready there; only then is the server stopped and the two change
 places. An interrupted run leaves the old data as it was; the next one begins anew.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from infra.fleet.database.server import Source
     from infra.fleet.database.state import Server, Situation, View
-    from infra.fleet.remote import Runner
+    from infra.fleet.remote import Result, Runner
     from infra.inventory import Fleet
 
 DATA = "/var/lib/mysql"
@@ -53,7 +53,7 @@ chown -R mysql:mysql {DATA}
 
 
 def plan(situation: Situation, host: str) -> Server:
-    """Return the server to copy from, the writer; raise PerennialError (4) where `host` may not be rebuilt."""
+    """Return the writer, to copy from; raise PerennialError (4) where `host` may not be rebuilt."""
     writer = the_writer(situation)
     if host == writer.host:
         raise refused(
@@ -104,7 +104,7 @@ def stream_copy(fleet: Fleet, source: str, command: list[str], target: str, sink
 
 
 def copied_position(text: str) -> str:
-    """Return the GTIDs of a copy from mariadb_backup_binlog_info: file, position, GTIDs, separated by tabs."""
+    """Return the GTIDs of a copy from mariadb_backup_binlog_info: file, position, GTIDs; by tabs."""
     parts = text.split()
     if len(parts) < 3:
         raise PerennialError(
@@ -143,7 +143,7 @@ class Rebuild:
         self.seconds[name] = round(time.monotonic() - begin, 1)
         self.say(f"{self.host}: {name}, {self.seconds[name]:.1f} s")
 
-    def _on(self, command: list[str], doing: str, timeout: float = 60):  # type: ignore[no-untyped-def]
+    def _on(self, command: list[str], doing: str, timeout: float = 60) -> Result:
         return must(self.runner.run(self.host, command, timeout=timeout), doing)
 
     def _require_space(self) -> None:
@@ -154,8 +154,8 @@ class Rebuild:
         needed = int(used.split()[0]) * HEADROOM
         if int(free) < needed:
             what = f"{int(free) // 1024} MiB are free in {DATA}, the copy needs {needed / 1024:.0f} MiB"
-            raise PerennialError(what, where=self.host, next_="perennial runbook show HostFilesystemAlmostFull",
-                                 code=Exit.NO_SPACE)  # fmt: skip
+            next_ = "perennial runbook show HostFilesystemAlmostFull"
+            raise PerennialError(what, where=self.host, next_=next_, code=Exit.NO_SPACE)
 
     def _copy(self) -> None:
         self._on(["install", "-d", "-m", "0700", COPY], "making room for the copy")

@@ -21,7 +21,7 @@ POLL_SECONDS = 0.005
 FOLLOW_SECONDS = 30.0
 READ_ONLY = ["SET GLOBAL read_only = ON"]
 WRITABLE = ["SET GLOBAL read_only = OFF"]
-# A server that gave up waiting, as every replica has, waits again only after a commit was acknowledged, or so.
+# A server that gave up waiting, as every replica has, waits again after a commit was acknowledged, or so:
 WAIT_AGAIN = (
     ["SET GLOBAL rpl_semi_sync_master_enabled = OFF"],
     ["SET GLOBAL rpl_semi_sync_master_enabled = ON"],
@@ -31,12 +31,16 @@ POSITION = ["SELECT @@global.gtid_binlog_pos AS position"]
 HEARTBEAT_SECONDS = 2
 RETRY_SECONDS = 2
 AUTHORITY = "/etc/perennial/tls/ca.crt"
+FOLLOW = """CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s,
+  MASTER_SSL=1, MASTER_SSL_CA=%s, MASTER_SSL_VERIFY_SERVER_CERT=1, MASTER_USE_GTID=slave_pos,
+  MASTER_CONNECT_RETRY=%s, MASTER_HEARTBEAT_PERIOD=%s"""
+FOLLOW_VALUES = (AUTHORITY, RETRY_SECONDS, HEARTBEAT_SECONDS)
 IDLE_MS = 50
 # Clients that do something, or are about to: a session that was idle for a moment is one that is kept.
 CLIENTS = """FROM information_schema.processlist WHERE command NOT LIKE 'Binlog Dump%'
   AND user NOT IN ('system user', 'replication', 'root', 'prometheus', 'perennial-role', 'event_scheduler')"""
-BUSY = f"SELECT COUNT(*) AS busy {CLIENTS} AND NOT (command = 'Sleep' AND time_ms > {IDLE_MS})"  # noqa: S608
-ASKING = f"SELECT COUNT(*) AS asking {CLIENTS} AND command NOT IN ('Sleep', 'Connect')"  # noqa: S608
+BUSY = f"SELECT COUNT(*) AS busy {CLIENTS} AND NOT (command = 'Sleep' AND time_ms > {IDLE_MS})"
+ASKING = f"SELECT COUNT(*) AS asking {CLIENTS} AND command NOT IN ('Sleep', 'Connect')"
 OPEN_TRANSACTIONS = """SELECT id FROM information_schema.innodb_trx
   JOIN information_schema.processlist ON id = trx_mysql_thread_id
   WHERE user <> 'system user' AND id <> CONNECTION_ID() AND command = 'Sleep'"""
@@ -129,15 +133,9 @@ def follow(session: Session, source: Source) -> None:
         ["STOP ALL REPLICAS"],
         # A former writer's own transactions are in its binary log only; the position has to know them.
         ["SET GLOBAL gtid_slave_pos = @@global.gtid_current_pos"],
-        [
-            "CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s, "
-            "MASTER_SSL=1, MASTER_SSL_CA=%s, MASTER_SSL_VERIFY_SERVER_CERT=1, MASTER_USE_GTID=slave_pos, "
-            "MASTER_CONNECT_RETRY=%s, MASTER_HEARTBEAT_PERIOD=%s",
-            source.address, source.port, source.user, source.password, AUTHORITY,
-            RETRY_SECONDS, HEARTBEAT_SECONDS,
-        ],
+        [FOLLOW, source.address, source.port, source.user, source.password, *FOLLOW_VALUES],
         ["START REPLICA"],
-    )  # fmt: skip
+    )
 
 
 def wait_until_following(session: Session, seconds: float = FOLLOW_SECONDS) -> None:

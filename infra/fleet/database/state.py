@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every database server and every edge says of itself at one moment; decisions are made from this alone."""
+"""What every database server and edge says of itself at one moment; decisions are made from this alone."""
 
 from __future__ import annotations
 

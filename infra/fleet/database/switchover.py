@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The planned switchover: writes wait at the edges for a moment, another server becomes the writer, none is lost.
+"""The planned switchover: writes wait at the edges while another server becomes the writer; none is lost.
 
-hold → sessions under way end → old server read-only → new server has everything → new server writes → edges lead
-there → release → the old server follows. Until the new server writes, every failure makes the old one the writer
-again. What this process holds, the hosts release by themselves when it is lost.
+hold → sessions under way end → old server read-only → new server has everything → new server writes → edges
+lead there → release → the old server follows. Until the new server writes, every failure makes the old one
+the writer again. What this process holds, the hosts release by themselves when it is lost.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Timeline:
 def plan(view: View, to: str = "") -> tuple[Situation, str]:
     """Return the situation and the candidate after checking every guard.
 
-    Lag and a long transaction may pass in a moment, so they are looked at more than once. Raises PerennialError
-    (4) with every reason.
+    Lag and a long transaction may pass in a moment, so they are looked at more than once. Raises
+    PerennialError (4) with every reason.
     """
     for number in range(LOOKS):
         situation = view.situation()
@@ -155,8 +155,7 @@ class Switchover:
             self._step("caught-up", begin)
             before = look(self.old).transactions
             self.old.disarm()
-            if self.old.fired:
-                raise PerennialError("took writes again before the new one was ready", where=self.old_name)
+            self._require_closed()
         except PerennialError as error:
             self._undo()
             raise PerennialError(
@@ -164,6 +163,11 @@ class Switchover:
                 next_="perennial fleet status",
             ) from error
         return before
+
+    def _require_closed(self) -> None:
+        """Raise PerennialError where the old server was not told in time and takes writes again by itself."""
+        if self.old.fired:
+            raise PerennialError("took writes again before the new one was ready", where=self.old_name)
 
     def _undo(self) -> None:
         """Make the old server the writer again; one that cannot be told does so by itself."""
