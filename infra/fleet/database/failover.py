@@ -79,7 +79,7 @@ def loss(situation: Situation, candidate: Server, query: Callable[[str], list[st
         clients = _number(
             query(f'mysql_global_status_rpl_semi_sync_master_clients{{instance="{writer}"}} @ {at:.3f}')
         )
-        age = _number(query(f"time() - {at:.3f}"))
+        age = _number(query(f"vector(time() - {at:.3f})"))
     except PerennialError as error:
         return Loss(writer, UNKNOWN, str(error))
     if not waits or not clients:
