@@ -156,7 +156,8 @@ def rebuild(
             writer = rebuilding.plan(view.situation(), host)
             act.change(host)
             source, runner = _sources(fleet)[writer.host], SshRunner(fleet, dry_run=False)
-            took = rebuilding.Rebuild(fleet, view, runner, host, writer.host, source).run()
+            known = writer.transactions
+            took = rebuilding.Rebuild(fleet, view, runner, host, writer.host, known, source).run()
     if as_json:
         print_json({"host": host, "follows": writer.host, "seconds": took})
     else:

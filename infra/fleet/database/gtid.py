@@ -56,6 +56,12 @@ def covers(have: Set, need: Set) -> bool:
     return not missing(have, need)
 
 
+def text(given: Set) -> str:
+    """Return a set as `gtid_binlog_state` takes it: within a domain the newest one stands last."""
+    ordered = sorted(given.items(), key=lambda item: (item[0][0], item[1]))
+    return ",".join(f"{domain}-{server}-{last}" for (domain, server), last in ordered)
+
+
 def union(one: Set, other: Set) -> dict[Origin, int]:
     """Return what either has."""
     return {key: max(one.get(key, 0), other.get(key, 0)) for key in {*one, *other}}

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from infra.fleet.database import gtid
 from infra.fleet.database import server as act
 from infra.fleet.database.decisions import refused, the_writer
 from infra.fleet.exits import Exit, PerennialError
@@ -122,6 +123,7 @@ class Rebuild:
     runner: Runner
     host: str
     writer: str
+    before: gtid.Set  # what the writer had before the copy began
     source: Source
     say: Callable[[str], None] = say_on_stderr
     seconds: dict[str, float] = field(default_factory=dict)
@@ -133,8 +135,10 @@ class Rebuild:
         self._timed("prepare", lambda: self._on(PREPARE, "making the copy ready", COPY_SECONDS))
         info = self._on(["cat", f"{COPY}/mariadb_backup_binlog_info"], "reading the copy's position").stdout
         position = copied_position(info)
+        # A position names one origin; without the others this server would seem to lack what it has.
+        history = gtid.text(gtid.union(self.before, gtid.parse(position)))
         self._timed("replace", self._replace)
-        self._timed("follow", lambda: self._follow(position))
+        self._timed("follow", lambda: self._follow(position, history))
         return self.seconds
 
     def _timed(self, name: str, step: Callable[[], object]) -> None:
@@ -168,10 +172,11 @@ class Rebuild:
         self._on(["systemctl", "reset-failed", UNIT], "forgetting earlier failures")
         self._on(["systemctl", "start", UNIT], "starting the server", START_SECONDS)
 
-    def _follow(self, position: str) -> None:
+    def _follow(self, position: str, history: str) -> None:
         session = self.view.sessions.open(self.host, "mariadb")
         # The copy brings no binary log; what it has is told by the position it ends with.
-        session.do(["RESET MASTER"], ["SET GLOBAL gtid_slave_pos = %s", position])
+        session.do(["RESET MASTER"], ["SET GLOBAL gtid_binlog_state = %s", history])
+        session.do(["SET GLOBAL gtid_slave_pos = %s", position])
         act.follow(session, self.source)
         act.wait_until_following(session)
         act.wait_until_acknowledged(self.view.databases[self.writer])
