@@ -46,6 +46,9 @@ def against_switchover(situation: Situation, candidate: str) -> list[str]:
     """Return every reason not to switch over to `candidate` now; none means go."""
     writer = the_writer(situation)
     reasons = [f"{name} does not answer: {why}" for name, why in situation.silent_edges.items()]
+    reasons += [
+        f"{edge.host} lets no connection in already" for edge in situation.edges.values() if not edge.limit
+    ]
     if not situation.edges:
         reasons.append("no edge answers: writes cannot be held")
     if writer.transaction_seconds > TRANSACTION_MOST_SECONDS:

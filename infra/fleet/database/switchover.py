@@ -39,6 +39,14 @@ ANSWER_SECONDS = 0.2
 LOOKS = 5
 LOOK_AGAIN_SECONDS = 0.5
 FENCE_SECONDS = 1.0
+# A hold that goes on for longer is given up before anything was changed, and tried again.
+HOLD_MOST_SECONDS = 0.6
+TRIES = 4
+REST_SECONDS = 1.0
+
+
+class NotQuietError(PerennialError):
+    """Clients did not come to rest in time: nothing was changed, and they were let in again."""
 
 
 @dataclass
@@ -49,6 +57,7 @@ class Timeline:
     drain: float = 0
     ended: int = 0
     left: int = 0
+    tries: int = 0
     steps: dict[str, float] = field(default_factory=dict)
 
 
@@ -110,22 +119,37 @@ class Switchover:
 
     def run(self) -> Timeline:
         """Carry it out; raises PerennialError that says what state was left."""
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            with signals_wait(), self._held():
-                self._drain()
-                final = self._close_old()
-                following = self._promote(beside)
-            following.result()
-        self._settle(final)
+        for number in range(1, TRIES + 1):
+            self.timeline = Timeline(tries=number)
+            try:
+                final = self._attempt()
+            except NotQuietError as error:
+                self.say(f"nothing was switched over, {self.old_name} writes as before: {error}")
+                if number == TRIES:
+                    raise refused(error.what, self.old_name, "perennial fleet switchover, later") from error
+                time.sleep(REST_SECONDS)
+            else:
+                self._settle(final)
+                break
         return self.timeline
 
+    def _attempt(self) -> dict[Origin, int]:
+        """Hold, hand over, release; return all that the old server wrote."""
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            with signals_wait(), self._held() as begin:
+                self._drain()
+                final = self._close_old(begin)
+                following = self._promote(beside)
+            following.result()
+        return final
+
     @contextmanager
-    def _held(self) -> Iterator[None]:
+    def _held(self) -> Iterator[float]:
         begin = time.monotonic()
         if self.hold:
             self.listener.hold(HOLD_SECONDS)
         try:
-            yield
+            yield begin
         finally:
             if self.hold:
                 self.listener.release()
@@ -137,14 +161,21 @@ class Switchover:
     def _drain(self) -> None:
         """Wait for sessions that have just begun: they would write to a server that refuses it."""
         begin = time.monotonic()
-        while self.hold and time.monotonic() - begin < DRAIN_SECONDS:
-            self.timeline.left = self.listener.young_sessions()
-            if not self.timeline.left and not act.busy(self.old):
+        while self.hold:
+            young, busy = self.listener.young_sessions(), act.busy(self.old)
+            self.timeline.left = young
+            if not young and not busy:
+                break
+            if time.monotonic() - begin > DRAIN_SECONDS:
+                if young and busy:
+                    raise NotQuietError(
+                        f"{young} sessions that had just begun did not end", where=self.old_name
+                    )
                 break
         self.timeline.ended = act.end_transactions(self.old)
         self.timeline.drain = round(time.monotonic() - begin, 4)
 
-    def _close_old(self) -> dict[Origin, int]:
+    def _close_old(self, held: float) -> dict[Origin, int]:
         """Return all that the old server wrote, once it takes no more and the new server has everything."""
         begin = time.monotonic()
         try:
@@ -154,18 +185,17 @@ class Switchover:
             act.wait_for(self.new, final, CATCH_UP_SECONDS)
             self._step("caught-up", begin)
             before = look(self.old).transactions
-            self.old.disarm()
-            self._require_closed()
+            self._require_in_time(held)
         except PerennialError as error:
             self._undo()
-            raise PerennialError(
-                f"nothing was switched over, {self.old_name} writes as before: {error}",
-                next_="perennial fleet status",
-            ) from error
+            raise NotQuietError(error.what, where=error.where) from error
         return before
 
-    def _require_closed(self) -> None:
-        """Raise PerennialError where the old server was not told in time and takes writes again by itself."""
+    def _require_in_time(self, held: float) -> None:
+        """Raise PerennialError where it has taken too long: after this nothing is undone by itself."""
+        if self.hold and time.monotonic() - held > HOLD_MOST_SECONDS:
+            raise PerennialError("clients have waited for too long", where=self.old_name)
+        self.old.disarm()
         if self.old.fired:
             raise PerennialError("took writes again before the new one was ready", where=self.old_name)
 
