@@ -153,6 +153,12 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop, and wait for the answers under way."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop writing and wait for the answers under way; a second call does nothing."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._clock.join()
         for _ in self._threads:

@@ -126,6 +126,9 @@ def rejoin(
     with _view(fleet) as view:
         situation = view.situation()
         writer = rejoining.plan(situation, host, env)
+        if rejoining.follows_already(situation, host, writer):
+            print(f"{host} follows {writer.host} already")
+            return
         plan = rejoining.words(situation, host, writer)
         with acting(fleet, f"fleet rejoin {host}", plan, [host], reason, dry_run=dry_run, yes=yes) as act:
             if act is None:

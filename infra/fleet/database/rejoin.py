@@ -31,6 +31,12 @@ def plan(situation: Situation, host: str, environment: str) -> Server:
     return writer
 
 
+def follows_already(situation: Situation, host: str, writer: Server) -> bool:
+    """Tell whether there is nothing to do."""
+    own = situation.servers[host]
+    return own.read_only and own.follows and own.replica.get("Master_Server_Id") == writer.server_id
+
+
 def words(situation: Situation, host: str, writer: Server) -> list[str]:
     """Return the plan for people."""
     behind = "and goes on where it stopped" if situation.servers[host].transactions else "from its beginning"
