@@ -16,6 +16,8 @@ from infra.fleet.database.state import LISTENER, look_at_edge, together
 from infra.fleet.exits import PerennialError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from infra.fleet.session import Session
 
 POLL_SECONDS = 0.005
@@ -25,6 +27,11 @@ CHECK_SECONDS = 2.5  # longer than `timeout check` of role edge
 CHECK_UNDER_WAY = 1  # bit of srv_check_state in HAProxy's `show servers state`
 YOUNG = re.compile(rf"^(0x[0-9a-f]+): .*fe={LISTENER} .* age=0s ", re.MULTILINE)
 EVERY = re.compile(rf"^(0x[0-9a-f]+): .*fe={LISTENER} ", re.MULTILINE)
+
+
+def checks(action: str, servers: Iterable[str]) -> list[list[str]]:
+    """Return the commands that `enable` or `disable` the checks of servers; without checks a state stays."""
+    return [[f"{action} health {LISTENER}/{name}"] for name in servers]
 
 
 def limit_to(connections: int) -> list[str]:
@@ -48,14 +55,22 @@ class Listener:
     fresh: dict[str, set[str]] = field(default_factory=dict)
 
     def hold(self, seconds: float) -> None:
-        """Take no new connection on any edge; each edge lets them in again after `seconds` by itself."""
+        """Take no new connection on any edge; each edge lets them in again after `seconds` by itself.
+
+        Meanwhile no check runs: one that meets a server read-only would mark it down and cut its sessions.
+        """
 
         def one(session: Session) -> None:
             """Hold one edge, then note the sessions that began within the last second."""
-            session.arm(seconds, [limit_to(self.limits[session.host])], limit_to(0))
+            servers = look_at_edge(session).servers
+            undo = self._undo(session.host, servers)
+            session.arm(seconds, undo, limit_to(0), *checks("disable", servers))
             self.fresh[session.host] = set(YOUNG.findall(session.do(["show sess"])[0]))
 
         together(one, self.proxies.values())
+
+    def _undo(self, edge: str, servers: Iterable[str]) -> list[list[str]]:
+        return [*checks("enable", servers), limit_to(self.limits[edge])]
 
     def release(self) -> None:
         """Take connections again on every edge; raise PerennialError naming those that do not answer."""
@@ -64,7 +79,7 @@ class Listener:
         def one(session: Session) -> None:
             """Release one edge."""
             try:
-                session.disarm(limit_to(self.limits[session.host]))
+                session.disarm(*self._undo(session.host, look_at_edge(session).servers))
             except PerennialError as error:
                 failed.append(str(error))
 
@@ -74,10 +89,6 @@ class Listener:
                 f"not told to take connections again (it does so by itself): {'; '.join(failed)}",
                 next_="perennial fleet status",
             )
-
-    def released_by_itself(self) -> list[str]:
-        """Return the edges that gave up waiting for us."""
-        return [name for name, session in self.proxies.items() if session.fired]
 
     def young_sessions(self) -> int:
         """Return how many sessions that had just begun when writes were held are still open."""
@@ -100,8 +111,9 @@ class Listener:
             until = time.monotonic() + CHECK_SECONDS
             while time.monotonic() < until and checked(session) & set(others):
                 time.sleep(POLL_SECONDS)
+            # Up first: with no server at all, HAProxy turns away what waits for one.
             commands = [[f"set server {LISTENER}/{name} health down"] for name in others]
-            _quiet(session, session.do(*commands, [f"set server {LISTENER}/{writer} health up"]))
+            _quiet(session, session.do([f"set server {LISTENER}/{writer} health up"], *commands))
 
         together(one, self.proxies.values())
 

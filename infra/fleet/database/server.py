@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.fleet.database.state import REPLICA, look
 from infra.fleet.exits import PerennialError
+from infra.fleet.session import SessionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ FOLLOW = """CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MAS
   MASTER_CONNECT_RETRY=%s, MASTER_HEARTBEAT_PERIOD=%s"""
 FOLLOW_VALUES = (AUTHORITY, RETRY_SECONDS, HEARTBEAT_SECONDS)
 IDLE_MS = 50
+NO_SUCH_THREAD = "(1094,"
 # Clients that do something, or are about to: a session that was idle for a moment is one that is kept.
 CLIENTS = """FROM information_schema.processlist WHERE command NOT LIKE 'Binlog Dump%'
   AND user NOT IN ('system user', 'replication', 'root', 'prometheus', 'perennial-role', 'event_scheduler')"""
@@ -87,10 +89,16 @@ def end_transactions(session: Session) -> int:
 
     A statement under way is left alone: its client would not know whether it was committed, and write twice.
     """
-    found = [row["id"] for row in session.do([OPEN_TRANSACTIONS])[0]]
-    for identifier in found:
-        session.do([f"KILL SOFT CONNECTION {int(identifier)}"])
-    return len(found)
+    ended = 0
+    for row in session.do([OPEN_TRANSACTIONS])[0]:
+        try:
+            session.do([f"KILL SOFT CONNECTION {int(row['id'])}"])
+        except SessionError as error:
+            if NO_SUCH_THREAD not in error.what:  # it has ended by itself
+                raise
+        else:
+            ended += 1
+    return ended
 
 
 def position(session: Session) -> str:
