@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.fleet.database import server, switchover
-from infra.fleet.database.state import View
-from infra.fleet.exits import Exit
+from infra.fleet.database.state import Situation, View
+from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.health import wait_all
 from infra.fleet.remote import SshRunner, must
 from infra.fleet.session import sessions
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 PERENNIAL = str(CHECKOUT / ".venv" / "bin" / "perennial")
 MOST_SECONDS = 30
+PATIENCE_SECONDS = 45
+INSERTS_PER_SECOND = 20  # `make bench AREA=database` writes 50
 
 
 def fleet_command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -41,8 +43,15 @@ def fleet_command(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def done(*words: str) -> dict[str, Any]:
-    """Run a command that must succeed and return what it printed as JSON."""
+    """Run a command that must succeed and return what it printed as JSON.
+
+    A switchover that a guard refuses (a machine under load lets a replica fall behind) is tried again.
+    """
+    until = time.monotonic() + PATIENCE_SECONDS
     result = fleet_command(*words, "--json")
+    while words[0] == "switchover" and result.returncode == Exit.REFUSED and time.monotonic() < until:
+        time.sleep(2)
+        result = fleet_command(*words, "--json")
     assert result.returncode == Exit.DONE, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)
     return found
@@ -71,9 +80,20 @@ def as_before(fleet: Fleet) -> Iterator[None]:
     wait_all(fleet)
 
 
+def patiently(view: View) -> tuple[Situation, str]:
+    """Return a plan as soon as no guard refuses it."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return switchover.plan(view)
+        except PerennialError:
+            if time.monotonic() > until:
+                raise
+
+
 def test_a_switchover_and_back_loses_doubles_and_fails_nothing(fleet: Fleet) -> None:
     """Under inserts with a TLS connection each, and comments through the site."""
-    with inserting(fleet) as inserts, commenting(fleet) as comments:
+    with inserting(fleet, INSERTS_PER_SECOND) as inserts, commenting(fleet) as comments:
         for to in ("db-2", "db-1"):
             assert done("switchover", "--to", to)["writer"] == to
             time.sleep(2)
@@ -91,9 +111,9 @@ def test_a_switchover_and_back_loses_doubles_and_fails_nothing(fleet: Fleet) -> 
 
 def test_without_the_hold_requests_fail(fleet: Fleet) -> None:
     """The control of the test above: the same act without waiting clients is seen."""
-    with inserting(fleet) as inserts, sessions(fleet) as opened:
+    with inserting(fleet, INSERTS_PER_SECOND) as inserts, sessions(fleet) as opened:
         view = View(fleet.platform, opened).open()
-        situation, candidate = switchover.plan(view)
+        situation, candidate = patiently(view)
         sources = {h.name: server.source_of(fleet, h) for h in fleet.platform.with_role("database")}
         switchover.Switchover(view, situation, candidate, sources, hold=False).run()
         time.sleep(1)
@@ -103,7 +123,7 @@ def test_without_the_hold_requests_fail(fleet: Fleet) -> None:
 def test_a_failover_loses_nothing_that_was_acknowledged(fleet: Fleet) -> None:
     """The writer is masked and killed under load; the returned one rejoins, or is made anew."""
     time.sleep(12)  # Prometheus has seen the writer wait for its replica
-    with inserting(fleet) as inserts:
+    with inserting(fleet, INSERTS_PER_SECOND) as inserts:
         begin = inserts.writer.now()
         on(fleet, "db-1", "systemctl mask mariadb && systemctl kill -s KILL mariadb")
         found = done("failover")
@@ -136,7 +156,7 @@ def returned(fleet: Fleet) -> None:
 
 def test_without_semi_sync_what_is_lost_is_counted_and_a_person_is_asked(fleet: Fleet) -> None:
     """The replica is killed, then the writer: acknowledged rows are missing, and the command had asked."""
-    with inserting(fleet) as inserts:
+    with inserting(fleet, INSERTS_PER_SECOND) as inserts:
         on(fleet, "db-2", "systemctl mask mariadb && systemctl kill -s KILL mariadb")
         time.sleep(5)  # longer than a commit waits for a replica
         on(fleet, "db-1", "systemctl mask mariadb && systemctl kill -s KILL mariadb")

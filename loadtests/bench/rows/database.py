@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from loadtests.bench.run import Run
 
 SETTLE_SECONDS = 2.0
-REFUSALS_MOST = 10
+REFUSALS_MOST = 20
+REFUSED_SECONDS = 5.0
 SCRAPED_SECONDS = 12.0  # Prometheus has seen the writer wait for its replica
 PERENNIAL = "import sys; from infra.cli.main import main; sys.exit(main())"
 KILL = "systemctl mask mariadb.service && systemctl kill --signal=KILL mariadb.service"
@@ -68,6 +69,7 @@ def measure_switchover(run: Run) -> list[Measurement]:
                 held.append(found["held"])
             elif code == Exit.REFUSED and len(refused) < REFUSALS_MOST:
                 refused.append(said)
+                time.sleep(REFUSED_SECONDS)
             else:
                 raise BenchError(f"perennial fleet switchover ended with {code}: {said}")
         return _switchover_figures(inserts, comments, gaps, {"held": held, "refused": refused})
