@@ -9,6 +9,7 @@ import pytest
 
 from infra.fleet.database import switchover
 from infra.fleet.exits import Exit, PerennialError
+from infra.fleet.session import SessionError
 from tests.unit import fleet_world
 from tests.unit.database_world import World, refuse
 
@@ -83,6 +84,25 @@ def test_a_refusal_before_the_promotion_is_undone_and_tried_again(
     else:
         assert ready.run().tries == 2
         assert world.writers() == ["db-2"]
+    assert let_in(world)
+
+
+@pytest.mark.parametrize(
+    ("host", "part"), [("db-1", "gtid_binlog_pos AS position"), ("db-2", "MASTER_GTID_WAIT")]
+)
+def test_a_hand_over_that_never_works_ends_with_the_old_writer(
+    platform: Platform, host: str, part: str
+) -> None:
+    """Refused (4) after some tries, each undone: the old server takes writes, and clients are let in."""
+    world = World()
+    ready = prepared(world, platform)
+    world.fault = lambda where, text: (
+        SessionError("refused", where=host) if where == host and part in text else None
+    )
+    with pytest.raises(PerennialError, match="refused") as caught:
+        ready.run()
+    assert caught.value.code is Exit.REFUSED
+    assert world.writers() == ["db-1"]
     assert let_in(world)
 
 
