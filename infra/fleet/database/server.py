@@ -36,7 +36,7 @@ FOLLOW = """CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MAS
   MASTER_SSL=1, MASTER_SSL_CA=%s, MASTER_SSL_VERIFY_SERVER_CERT=1, MASTER_USE_GTID=slave_pos,
   MASTER_CONNECT_RETRY=%s, MASTER_HEARTBEAT_PERIOD=%s"""
 FOLLOW_VALUES = (AUTHORITY, RETRY_SECONDS, HEARTBEAT_SECONDS)
-IDLE_MS = 50
+IDLE_MS = 80
 NO_SUCH_THREAD = "(1094,"
 # Clients that do something, or are about to: a session that was idle for a moment is one that is kept.
 CLIENTS = """FROM information_schema.processlist WHERE command NOT LIKE 'Binlog Dump%'

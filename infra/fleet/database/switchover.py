@@ -164,14 +164,12 @@ class Switchover:
         while self.hold:
             young, busy = self.listener.young_sessions(), act.busy(self.old)
             self.timeline.left = young
-            if not young and not busy:
+            # A session that has just begun and is idle is kept by its client, as is a busy one that is old: such
+            # a client sends a refused write once more.
+            if not young or not busy:
                 break
             if time.monotonic() - begin > DRAIN_SECONDS:
-                if young and busy:
-                    raise NotQuietError(
-                        f"{young} sessions that had just begun did not end", where=self.old_name
-                    )
-                break
+                raise NotQuietError(f"{young} sessions that had just begun did not end", where=self.old_name)
         self.timeline.ended = act.end_transactions(self.old)
         self.timeline.drain = round(time.monotonic() - begin, 4)
 
