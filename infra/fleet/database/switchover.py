@@ -164,8 +164,8 @@ class Switchover:
         while self.hold:
             young, busy = self.listener.young_sessions(), act.busy(self.old)
             self.timeline.left = young
-            # A session that has just begun and is idle is kept by its client, as is a busy one that is old: such
-            # a client sends a refused write once more.
+            # One that has just begun and is idle is kept by its client, as is a busy one that is old: such a
+            # client sends a refused write once more.
             if not young or not busy:
                 break
             if time.monotonic() - begin > DRAIN_SECONDS:
