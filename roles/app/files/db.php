@@ -23,6 +23,10 @@ class Perennial_DB extends wpdb {
 	 */
 	private const SQL_MODE = 'ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION';
 
+	/** Statements that begin or end a transaction. */
+	private const TRANSACTION =
+		'/^\s*(START\s+TRANSACTION|BEGIN|SET\s+(SESSION\s+)?autocommit|COMMIT|ROLLBACK)\b/i';
+
 	/** Whether a statement of this request began a transaction that none has ended. */
 	private bool $began = false;
 
@@ -89,7 +93,7 @@ class Perennial_DB extends wpdb {
 	 * @return int|bool As wpdb::query().
 	 */
 	public function query( $query ) {
-		if ( preg_match( '/^\s*(START\s+TRANSACTION|BEGIN|SET\s+(SESSION\s+)?autocommit|COMMIT|ROLLBACK)\b/i', $query, $word ) ) {
+		if ( preg_match( self::TRANSACTION, $query, $word ) ) {
 			$this->began = ! in_array( strtoupper( $word[1] ), array( 'COMMIT', 'ROLLBACK' ), true );
 		}
 		$result = parent::query( $query );
