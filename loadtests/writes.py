@@ -252,5 +252,5 @@ class Commenter:
 
     def stored(self, given: Account, port: int) -> list[str]:
         """Return the content of every comment of the post."""
-        query = f"SELECT comment_content FROM wp_comments WHERE comment_post_ID = {int(self.post)}"  # noqa: S608
+        query = f"SELECT comment_content FROM wp_comments WHERE comment_post_ID = {self.post:d}"  # noqa: S608
         return [row[0] for row in _execute(given, port, query)]

@@ -115,7 +115,7 @@ class Service:
         for statement in request.get("do", []):
             try:
                 answers.append(self._backend.do(statement, request.get("guard", 0)))
-            except Exception as error:  # noqa: BLE001 - whatever a backend raises is an answer, the session goes on
+            except Exception as error:  # noqa: BLE001 - a refusal is an answer, the session goes on
                 return {"error": f"{type(error).__name__}: {error}", "fired": self.fired}
         if request.get("disarm"):
             self._armed, self._until = [], None
