@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from infra.cli import fleet_acts as acts
+from infra.cli import fleet_database
 from infra.cli.common import AsJson, DryRun, Env, Reason, Yes, err, fleet_of, new_app, out, print_json, table
 from infra.fleet import lock, selection
 from infra.fleet.exits import Exit, PerennialError
@@ -23,7 +24,9 @@ app = new_app(
     "perennial fleet run app -- uptime",
     "perennial fleet drain app-1 --reason 'disk swap'",
     "perennial fleet restart app php8.4-fpm",
+    "perennial fleet switchover --to db-2",
 )
+fleet_database.add_to(app)
 Hosts = Annotated[list[str], typer.Argument(help="Names, roles, globs, or all.")]
 Host = Annotated[str, typer.Argument(help="Name of one host.")]
 

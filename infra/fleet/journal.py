@@ -184,7 +184,7 @@ def act(
             outcome, detail = outcome_of(error), _first_line(error)
             raise
         finally:
-            with _signals_wait():
+            with signals_wait():
                 record.end(outcome, detail)
 
 
@@ -230,8 +230,8 @@ def _signals_raise() -> Iterator[None]:
 
 
 @contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Hold signals back while the END line is written."""
+def signals_wait() -> Iterator[None]:
+    """Hold signals back for the block: what is short and must be whole, as the END line."""
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *SIGNALS})
     try:
         yield

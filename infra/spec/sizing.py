@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 PHP_WORKER_MIB = 56
 PHP_RESERVE_MIB = 288
 PHP_WORKERS_PER_CPU = 6
+# Beside one connection of each PHP worker: health pages, command lines and bursts, and what does not come
+# through the listener (replication, exporter, checks, administration).
+DATABASE_BURST = 24
+DATABASE_OWN = 16
 
 
 def php_workers(host: Host) -> int:
@@ -30,11 +34,13 @@ def sizing(platform: Platform, host: Host) -> dict[str, int]:
     """Return the sizes of `host` for all its roles; names end in their unit where they have one."""
     memory, cpus = host.size.memory_mib, host.size.cpus
     every_worker = sum(php_workers(app) for app in platform.with_role("app"))
+    edges = len(platform.with_role("edge"))
     sizes = {"memory_mib": memory, "cpus": cpus}
     if "edge" in host.roles:
         sizes |= {
             "haproxy_maxconn": memory * 8,
             "haproxy_threads": cpus,
+            "database_sessions": every_worker + DATABASE_BURST,
             "varnish_storage_mib": memory // 4,
         }
     if "app" in host.roles:
@@ -49,7 +55,8 @@ def sizing(platform: Platform, host: Host) -> dict[str, int]:
         sizes |= {
             "innodb_buffer_pool_mib": memory // 2,
             "innodb_log_file_mib": max(48, memory // 10),
-            "max_connections": every_worker + 40,
+            # When the address moves, an edge keeps its idle sessions for a moment; the other one has its own.
+            "max_connections": edges * (every_worker + DATABASE_BURST) + DATABASE_OWN,
             "table_open_cache": 1024,
         }
     if "monitoring" in host.roles:

@@ -26,7 +26,7 @@ from infra.lab.core.errors import LabError
 from infra.spec import CHECKOUT, SpecError, load
 from infra.toolchain.errors import ToolchainError
 from loadtests.bench import evidence, table
-from loadtests.bench.catalog import GOALS, ROWS, goals_of
+from loadtests.bench.catalog import AREAS, EVERY_ROW, goals_of
 from loadtests.bench.figures import BenchError, Line, Measurement, judge, unmeasured
 from loadtests.bench.run import TRIAL, Counts, Run
 
@@ -46,6 +46,7 @@ class Area(StrEnum):
     """What can be measured."""
 
     FOUNDATION = "foundation"
+    DATABASE = "database"
 
 
 def measure(run: Run, rows: Sequence[str]) -> list[Measurement]:
@@ -53,7 +54,7 @@ def measure(run: Run, rows: Sequence[str]) -> list[Measurement]:
     found: list[Measurement] = []
     for row in rows:
         try:
-            found += ROWS[row](run)
+            found += EVERY_ROW[row](run)
         except FAILURES as error:
             why = " ".join(str(error).split()) or type(error).__name__
             found += [unmeasured(goal.figure, why) for goal in goals_of([row])]
@@ -61,15 +62,16 @@ def measure(run: Run, rows: Sequence[str]) -> list[Measurement]:
     return found
 
 
-def chosen(rows: Sequence[str]) -> list[str]:
+def chosen(rows: Sequence[str], area: str = Area.FOUNDATION) -> list[str]:
     """Return the rows asked for in the order of a run, all where none is named; refuse (64) unknown ones."""
+    known = AREAS[area]
     for row in rows:
-        if row not in ROWS:
-            near = difflib.get_close_matches(row, ROWS, 1)
+        if row not in known:
+            near = difflib.get_close_matches(row, known, 1)
             raise PerennialError(
-                f"no row {row!r}; rows: {', '.join(ROWS)}", nearest=near[0] if near else "", code=Exit.USAGE
+                f"no row {row!r}; rows: {', '.join(known)}", nearest=near[0] if near else "", code=Exit.USAGE
             )
-    return [row for row in ROWS if not rows or row in rows]
+    return [row for row in known if not rows or row in rows]
 
 
 def bench(environment: str, rows: Sequence[str], counts: Counts) -> list[Line]:
@@ -93,7 +95,7 @@ def main(
     trial: Annotated[bool, typer.Option(help="tiny counts to see it work; nothing is recorded")] = False,
 ) -> None:
     """Measure, show, record, judge."""
-    rows, counts = chosen(row or []), TRIAL if trial else Counts()
+    rows, counts = chosen(row or [], area), TRIAL if trial else Counts()
     about = evidence.circumstances(counts)
     lines = bench(env, rows, counts)
     record = evidence.document(area.value, lines, about)
@@ -105,7 +107,7 @@ def main(
     if trial:
         console.print("a trial: its figures mean nothing and were not recorded")
     else:
-        path = evidence.write(area.value, record, [goal.figure for goal in GOALS])
+        path = evidence.write(area.value, record, [goal.figure for goal in goals_of(AREAS[area])])
         console.print(f"recorded in {path.relative_to(CHECKOUT)}")
     raise typer.Exit(Exit.DONE if all(line.holds for line in lines) else Exit.REGRESSION)
 

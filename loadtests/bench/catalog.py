@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Area foundation: its figures, what each must reach, and the rows that measure them, in order."""
+"""The areas: their figures, what each must reach, and the rows that measure them, in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from infra.spec.sizing import PHP_WORKER_MIB
 from loadtests.bench.figures import Goal, Reach
-from loadtests.bench.rows import cached, commands, grow, rest, takedown, uncached
+from loadtests.bench.rows import cached, commands, database, grow, rest, takedown, uncached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,6 +27,12 @@ ROWS: dict[str, Callable[[Run], list[Measurement]]] = {
     "php-worker": uncached.measure_workers,
     "one-more-app": grow.measure,
 }
+DATABASE_ROWS: dict[str, Callable[[Run], list[Measurement]]] = {
+    "switchover": database.measure_switchover,
+    "failover": database.measure_failover,
+}
+AREAS = {"foundation": tuple(ROWS), "database": tuple(DATABASE_ROWS)}
+EVERY_ROW = ROWS | DATABASE_ROWS
 NOTHING = Reach(0, "")
 GOALS = (
     Goal("rest", "rest-memory", "whole lab at rest: memory", Reach(3, "GiB")),
@@ -56,7 +62,17 @@ GOALS = (
 )
 
 
+DATABASE_GOALS = (
+    Goal("switchover", "switchover-gap-p50", "switchover: writes stand still (p50)", Reach(300, "ms")),
+    Goal("switchover", "switchover-gap-max", "… longest of all runs", Reach(1, "s")),
+    Goal("switchover", "switchover-failed", "… inserts and comments that failed", NOTHING),
+    Goal("switchover", "switchover-lost", "… acknowledged and lost, or doubled", NOTHING),
+    Goal("failover", "failover", "failover, first step to writes (writer masked and killed)", Reach(30, "s")),
+    Goal("failover", "failover-lost", "… acknowledged and lost, semi-sync on", NOTHING),
+)
+
+
 def goals_of(rows: Iterable[str]) -> list[Goal]:
     """Return the goals that the given rows are judged by."""
     chosen = set(rows)
-    return [goal for goal in GOALS if goal.row in chosen]
+    return [goal for goal in (*GOALS, *DATABASE_GOALS) if goal.row in chosen]

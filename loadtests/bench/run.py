@@ -27,9 +27,11 @@ class Counts:
     seconds: int = 4
     samples: int = 50
     quiet: int = 60
+    switchovers: int = 20
+    failovers: int = 5
 
 
-TRIAL = Counts(rounds=1, seconds=1, samples=2, quiet=3)
+TRIAL = Counts(rounds=1, seconds=1, samples=2, quiet=3, switchovers=2, failovers=1)
 
 
 @dataclass

@@ -220,7 +220,7 @@ def test_a_row_that_fails_does_not_keep_the_others_from_being_measured(
         raise BenchError("the reference does not boot")
 
     monkeypatch.setattr(
-        cli, "ROWS", {"cached-page": broken, "php-worker": lambda _: [Measurement("php-worker", 30)]}
+        cli, "EVERY_ROW", {"cached-page": broken, "php-worker": lambda _: [Measurement("php-worker", 30)]}
     )
     fleet: Any = SimpleNamespace()
     with ExitStack() as stack:

@@ -79,7 +79,7 @@ def test_a_running_replica_may_be_ahead_of_the_earlier_reading() -> None:
 def test_an_empty_server_needs_binary_logs_from_the_beginning() -> None:
     """With a gap it would replicate from the middle and miss what came before."""
     writer = state("1-101-100", read_only=False, binlog_complete=False)
-    with pytest.raises(topology.TopologyError, match="perennial backup seed db-2"):
+    with pytest.raises(topology.TopologyError, match="perennial fleet rebuild db-2"):
         topology.check_can_follow("db-2", state(), "db-1", writer)
 
 

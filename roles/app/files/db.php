@@ -23,6 +23,13 @@ class Perennial_DB extends wpdb {
 	 */
 	private const SQL_MODE = 'ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION';
 
+	/** Statements that begin or end a transaction. */
+	private const TRANSACTION =
+		'/^\s*(START\s+TRANSACTION|BEGIN|SET\s+(SESSION\s+)?autocommit|COMMIT|ROLLBACK)\b/i';
+
+	/** Whether a statement of this request began a transaction that none has ended. */
+	private bool $began = false;
+
 	/**
 	 * Connects over verified TLS and selects the database; web requests use the connection of the one before.
 	 *
@@ -86,6 +93,9 @@ class Perennial_DB extends wpdb {
 	 * @return int|bool As wpdb::query().
 	 */
 	public function query( $query ) {
+		if ( preg_match( self::TRANSACTION, $query, $word ) ) {
+			$this->began = ! in_array( strtoupper( $word[1] ), array( 'COMMIT', 'ROLLBACK' ), true );
+		}
 		$result = parent::query( $query );
 		if ( false !== $result || ! $this->dbh instanceof mysqli ) {
 			return $result;
@@ -101,10 +111,12 @@ class Perennial_DB extends wpdb {
 
 	/**
 	 * Tells whether the session has an open transaction.
+	 *
+	 * A session that was cut off right after the refusal cannot be asked: then what was sent tells.
 	 */
 	private function in_transaction(): bool {
 		$row = mysqli_query( $this->dbh, 'SELECT @@in_transaction' );
-		return ! $row instanceof mysqli_result || '0' !== $row->fetch_row()[0];
+		return $row instanceof mysqli_result ? '0' !== $row->fetch_row()[0] : $this->began;
 	}
 
 	/**

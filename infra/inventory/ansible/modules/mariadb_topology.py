@@ -104,7 +104,7 @@ def elect(nodes: dict[str, State | None]) -> str:
     if away:
         raise TopologyError(
             f"no server takes writes and {', '.join(away)} cannot be read, so nobody knows who has the "
-            "newest data; bring it back, then: make up"
+            "newest data; bring it back, then: make up; or: perennial fleet failover"
         )
     best = [name for name in there if all(covers(there[name], other) for other in there.values())]
     if not best:
@@ -121,12 +121,12 @@ def check_can_follow(name: str, own: State, writer: str, source: State) -> None:
     if not covers(source, own, but_from=source["server_id"] if running else 0):
         raise TopologyError(
             f"{name} has transactions that the writer {writer} never had; they would be lost. "
-            f"Save what is needed, empty its data directory, then: make up"
+            f"Save what is needed, then: perennial fleet rebuild {name}"
         )
     if not positions(own) and positions(source) and not source["binlog_complete"]:
         raise TopologyError(
             f"{name} is empty and {writer} no longer keeps the binary logs from its beginning; "
-            f"it needs a copy of the data first: perennial backup seed {name}"
+            f"it needs a copy of the data first: perennial fleet rebuild {name}"
         )
 
 
