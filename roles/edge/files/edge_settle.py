@@ -50,6 +50,11 @@ class Unit:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(fingerprint(getattr(self, kind)))
 
+    def started_since(self, state: dict[str, str]) -> bool:
+        """Return whether the daemon was started after its note: by hand, with files that nobody noted."""
+        note, begun = self.noted("start"), state["ExecMainStartTimestamp"].removeprefix("@")
+        return note.exists() and begun.isdigit() and int(begun) > note.stat().st_mtime
+
     def differs(self, kind: str) -> bool:
         """Return whether the files changed since the daemon took them in."""
         path = self.noted(kind)
@@ -78,8 +83,9 @@ def systemctl(*arguments: str) -> str:
 
 def properties(unit: str) -> dict[str, str]:
     """Return the properties of a unit that matter here."""
-    lines = systemctl("show", "-p", "ActiveState,UnitFileState,NeedDaemonReload", unit).splitlines()
-    return dict(line.split("=", 1) for line in lines)
+    wanted = "ActiveState,UnitFileState,NeedDaemonReload,ExecMainStartTimestamp"
+    lines = systemctl("show", "--timestamp=unix", "-p", wanted, unit).splitlines()
+    return {"ExecMainStartTimestamp": ""} | dict(line.split("=", 1) for line in lines)
 
 
 class Settler:
@@ -97,10 +103,14 @@ class Settler:
     def settle(self, unit: Unit) -> None:
         """Bring one daemon in line."""
         state = properties(unit.unit)
+        if state["UnitFileState"] == "masked":
+            self.act(f"unmask {unit.unit}", "unmask", "--quiet", unit.unit)
         if state["UnitFileState"] not in {"enabled", "static"}:
             self.act(f"enable {unit.unit}", "enable", "--quiet", unit.unit)
         if state["ActiveState"] not in {"active", "reloading", "activating"}:
             self.fresh(unit, "start")
+        elif unit.restart and unit.started_since(state):
+            self.fresh(unit, "restart")
         elif not unit.differs("start"):
             self.reload(unit)
         elif unit.restart or not unit.noted("start").exists():
