@@ -71,7 +71,7 @@ def drill(env: Env = "lab", area: Area = "foundation") -> None:
     """Run the faults and recoveries of an area, resumable."""
     if area == "alerts":
         command = [sys.executable, "-m", "infra.cli.main", "drill", "run", "--env", env, "--yes", "--record"]
-        command += ["--resume", "--together", "2"]
+        command += ["--resume", "--together", "4"]
         raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, check=False).returncode)
     raise typer.Exit(_pytest(env, "-v", "--no-header", "-m", "drill", "-k", area, "tests/lab"))
 
