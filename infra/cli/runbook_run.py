@@ -52,11 +52,22 @@ def execute(fleet: Fleet, page: Page, choice: Choice) -> Exit:
     else:
         live = the_alert(monitoring, page.path.stem, choice)
         if live is None:
-            print(f"{page.path.stem} does not fire in {fleet.platform.name}: nothing to do")
+            print(_quiet(monitoring, page.path.stem, fleet.platform.name))
             return Exit.DONE
         record = records.new(page, fleet.platform.name, live.labels, live.fingerprint)
     run = assembled(fleet, page, record, monitoring, choice)
     return _acted(fleet, run, choice)
+
+
+def _quiet(monitoring: Monitoring, alert: str, environment: str) -> str:
+    """Say that an alert does not fire, whether it is about to, and how to look all the same."""
+    waiting = monitoring.query(f'ALERTS{{alertname="{alert}", alertstate="pending"}}')
+    if not waiting:
+        return f"{alert} does not fire in {environment}: nothing to do"
+    return (
+        f"{alert} is about to fire in {environment} (its condition holds, not yet for long enough); "
+        f"wait, or look now: --without-alert --label instance=HOST"
+    )
 
 
 def assembled(fleet: Fleet, page: Page, record: Record, monitoring: Monitoring, choice: Choice) -> Run:
@@ -69,7 +80,7 @@ def assembled(fleet: Fleet, page: Page, record: Record, monitoring: Monitoring, 
         fleet.platform,
         bench,
         record,
-        ask=lambda block, hosts: answer(fleet, block, hosts, choice),
+        ask=lambda block, hosts: answer(fleet, block, hosts, choice, record),
         say=lambda text: err.print(text, markup=False),
         show=shown,
         dry_run=choice.dry_run,
@@ -138,21 +149,38 @@ def unfinished(page: Page, environment: str, *, rollback: bool) -> Record:
     return found
 
 
-def answer(fleet: Fleet, block: Block, hosts: tuple[str, ...], choice: Choice) -> Answer:
-    """Ask about one block that changes something; raise PerennialError (4) where nobody can be asked."""
+def answer(
+    fleet: Fleet, block: Block, hosts: tuple[str, ...], choice: Choice, record: Record | None = None
+) -> Answer:
+    """Ask about one block that changes something; raise PerennialError (4) where nobody can be asked.
+
+    With a record the question tells the values of variables and which looks led here.
+    """
     about = block.attributes
     if about.kind is Class.DESTROY:
         guards.require_confirmation(fleet.platform, " ".join(hosts), choice.confirm or None)
         return Answer.RUN
     if about.confirm == "none" or choice.yes:
         return Answer.RUN
-    err.print(f"\n{about.name} on {', '.join(hosts)} ({fleet.platform.name}):")
+    err.print(f"\n{about.name} on {', '.join(hosts)} ({fleet.platform.name})", markup=False)
+    for line in reasons(block, record) if record else ():
+        err.print(f"  {line}", markup=False)
     for line in block.text.rstrip().splitlines():
         err.print(f"    {line}", markup=False)
     if not sys.stdin.isatty():
         raise PerennialError("nobody to ask here", where=about.name, next_="add --yes", code=Exit.REFUSED)
-    said = err.input("[y]es, [s]kip, or stop (default)? ").strip().lower()
+    said = err.input("  y = run it, s = skip it, Enter = stop here: ", markup=False).strip().lower()
     return {"y": Answer.RUN, "yes": Answer.RUN, "s": Answer.SKIP, "skip": Answer.SKIP}.get(said, Answer.STOP)
+
+
+def reasons(block: Block, record: Record) -> list[str]:
+    """Return why a change is asked for, and the values of the variables that its text names."""
+    named = [*block.attributes.requires, *block.attributes.unless]
+    looks = [step for step in (record.step(name) for name in named) if step is not None]
+    because = [f"because {step.name}: {step.why or step.state}" for step in looks]
+    values = {**variables.environment(record.labels), "PERENNIAL_ENV": record.environment}
+    used = [f"{name}={value}" for name, value in values.items() if f"${name}" in block.text]
+    return [*because, *([f"with {' '.join(used)}"] if used else [])]
 
 
 def _acted(fleet: Fleet, run: Run, choice: Choice) -> Exit:
