@@ -35,7 +35,8 @@ def of_this_commit(platform: Platform) -> list[One]:
     known = [one for one in commands.chosen([], resume=False) if quick(one)]
     start = int(commit()[:8], 16) % len(known)
     turned = known[start:] + known[:start]
-    side_by_side, busy = list[One](), set[str]()
+    side_by_side: list[One] = []
+    busy: set[str] = set()
     for one in turned:
         if not Together(platform, SHARE).roles(one) & busy:
             side_by_side.append(one)
