@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import os
-from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.templates.rendering import ROLES
+from tests.programs import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +20,7 @@ LINKS = {"sites/x/wp-content/uploads": "/srv/uploads/x"}
 @pytest.fixture(name="tree")
 def fixture_tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Return a function that brings `tmp_path` to a wish and returns the changes; owners are left out."""
-    spec = spec_from_file_location("perennial_tree", ROLES / "app/library/perennial_tree.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = program("roles/app/library/perennial_tree.py")
     monkeypatch.setattr(os, "chown", lambda *_: None)
     monkeypatch.setattr(os, "fchown", lambda *_: None)
     monkeypatch.setattr(module.Tree, "_owned", lambda _, path, mode: path.lstat().st_mode & 0o7777 == mode)

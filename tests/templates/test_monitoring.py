@@ -14,7 +14,8 @@ from ansible.errors import AnsibleError
 
 from infra.inventory.variables import host_variables
 from infra.spec import CHECKOUT, load
-from tests.templates.rendering import ROLES, render, variables_of
+from tests.programs import program
+from tests.templates.rendering import render, variables_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -32,15 +33,7 @@ CHECKS = {
 
 def lookup_plugin() -> Any:
     """Return the module of the lookup that reads rule files."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    path = ROLES / "monitoring/lookup_plugins/perennial_rules.py"
-    spec = spec_from_file_location("perennial_rules", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("roles/monitoring/lookup_plugins/perennial_rules.py")
 
 
 def of_monitoring() -> dict[str, Any]:

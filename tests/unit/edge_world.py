@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,13 +19,7 @@ def load(name: str) -> Any:
     """Return a program of the role as a module; it is installed on hosts and not importable from here."""
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, FILES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    return program(f"roles/edge/files/{name}.py")
 
 
 bans = load("cache_bans")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.spec import CHECKOUT
+from tests.programs import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +25,7 @@ def load(role: str, name: str) -> Any:
     for folder in (f"roles/{role}/files", "roles/base/files"):
         if str(CHECKOUT / folder) not in sys.path:
             sys.path.append(str(CHECKOUT / folder))
-    spec = importlib.util.spec_from_file_location(name, CHECKOUT / f"roles/{role}/files/{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return program(f"roles/{role}/files/{name}.py")
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

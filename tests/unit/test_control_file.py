@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.spec import CHECKOUT
+from tests.programs import program
 from tests.unit.fleet_world import fleet
 
 if TYPE_CHECKING:
@@ -26,13 +25,7 @@ SECRETS = {
 @pytest.fixture(name="lookup")
 def fixture_lookup() -> Any:
     """Return the plug-in of the role as a module."""
-    path = CHECKOUT / "roles" / "control" / "lookup_plugins" / "control_file.py"
-    spec = importlib.util.spec_from_file_location("control_file", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("roles/control/lookup_plugins/control_file.py")
 
 
 def test_the_operators_private_key_stays_outside_and_the_public_one_is_known(

@@ -3,34 +3,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pymysql
 import pytest
 
-from infra.spec import CHECKOUT
+from tests.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 
-def program() -> Any:
-    """Return the program as a module."""
-    path = CHECKOUT / "roles/database/files/semi_sync_guard.py"
-    spec = importlib.util.spec_from_file_location("semi_sync_guard", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-guard = program()
+guard = program("roles/database/files/semi_sync_guard.py")
 
 
 class Session:

@@ -6,13 +6,12 @@ from __future__ import annotations
 import subprocess
 from collections import namedtuple
 from datetime import UTC, datetime, timedelta
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.spec import CHECKOUT
+from tests.programs import program
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -20,12 +19,7 @@ Usage = namedtuple("Usage", "total used free")
 @pytest.fixture(name="store")
 def fixture_store(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the program, with zstd replaced by a copy and owners left alone."""
-    spec = spec_from_file_location("log_store", CHECKOUT / "roles/logs/files/log_store.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    monkeypatch.setitem(__import__("sys").modules, "log_store", module)
-    spec.loader.exec_module(module)
+    module = program("roles/logs/files/log_store.py")
 
     def zstd(command: list[str], **_: Any) -> None:
         if "-o" in command:

@@ -13,6 +13,7 @@ import pytest
 
 from infra.inventory.variables import host_variables
 from infra.spec import load
+from tests.programs import program
 
 MODULE = Path(__file__).resolve().parents[2] / "roles" / "schedule" / "library" / "task_units.py"
 
@@ -20,12 +21,7 @@ MODULE = Path(__file__).resolve().parents[2] / "roles" / "schedule" / "library" 
 @pytest.fixture(name="units")
 def fixture_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the module with all its places moved under a directory of the test."""
-    spec = importlib.util.spec_from_file_location("task_units", MODULE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(__import__("sys").modules, "task_units", module)
-    spec.loader.exec_module(module)
+    module = program("roles/schedule/library/task_units.py")
     for name, place in {
         "UNITS": "units",
         "WANTS": "units/timers.target.wants",
