@@ -24,10 +24,11 @@ SHORT_SECONDS = 60.0
 
 
 def quick(one: One) -> bool:
-    """Tell whether a drill is short, by itself, and has passed as rule, page and fault are now."""
+    """Tell whether a drill is short, lets others run beside it, and has passed as it is now."""
     fault = one.fault
     short = alerts()[one.case.alert].for_seconds <= SHORT_SECONDS and not fault.patience
-    return short and not fault.load and not fault.also and result.passed(one.case, fault)
+    beside = not (one.case.alone or fault.load or fault.also)
+    return short and beside and result.passed(one.case, fault)
 
 
 def of_this_commit(platform: Platform) -> list[One]:
