@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.make.family import ended_family
 from infra.spec import CHECKOUT
 from infra.toolchain.stack import recover_stack
 
@@ -84,7 +85,9 @@ def configure(steps: Steps, platform: Platform, *arguments: str) -> dict[str, in
     ]
     command += ["site.yml", *arguments]
     hint = f"make converge ENV={platform.name}"
-    lines = steps.run("configuration (ansible-playbook site.yml)", command, cwd=CHECKOUT, hint=hint)
+    title = "configuration (ansible-playbook site.yml)"
+    with ended_family() as variables:
+        lines = steps.run(title, command, cwd=CHECKOUT, hint=hint, environment=variables)
     changed = {match["host"]: int(match["changed"]) for line in lines if (match := RECAP.match(line))}
     steps.console.print(f"    [dim]{sum(changed.values())} changed on {len(changed)} hosts[/dim]")
     return changed
