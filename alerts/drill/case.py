@@ -17,6 +17,7 @@ from infra.spec import CHECKOUT, nearest
 if TYPE_CHECKING:
     from pathlib import Path
 
+SHARED = ("tasks", "slo")  # what scheduled tasks report, and what the objectives count: of all hosts
 DRILLS = CHECKOUT / "tests" / "drills"
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
@@ -44,11 +45,14 @@ class Fault(Strict):
 class Case(Strict):
     """The drill of one alert; `allowed` ones may fire beside it, `unshown` says why there are no faults.
 
-    `alone` ones break what every other drill needs: nothing is drilled beside them.
+    `alone` ones break what every other drill needs: nothing is drilled beside them. `touches` names the roles
+    that are out of bounds for drills beside it, where those of its hosts say too much or too little, and
+    names of SHARED.
     """
 
     alert: str
     alone: bool = False
+    touches: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     allowed: tuple[str, ...] = ()
     unshown: str = ""

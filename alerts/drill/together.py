@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from alerts.drill.case import SHARED
 from alerts.drill.control import BEFORE_AND_AFTER
 from infra.runbook import labels as variables
 
@@ -54,15 +55,20 @@ class Together:
 
     def roles(self, one: One) -> set[str]:
         """Return the roles that a drill touches; all of them where it is one that nothing may be beside."""
-        fault = one.fault
+        every = {*self.platform.roles, *SHARED}
+        if one.case.alone or one.control in BEFORE_AND_AFTER:
+            return every
+        if one.case.touches:
+            return set(one.case.touches)
+        found = {role for host in self._hosts(one.fault) for role in self.platform.hosts[host].roles}
+        return every if one.fault.also or CONTROL in found else found - {"base"}
+
+    def _hosts(self, fault: Fault) -> set[str]:
+        """Return the hosts of a fault, without the control host where another is broken from there."""
         words = [fault.host, fault.healthy_on, fault.labels.get("instance", "")]
         known = [word for word in words if word.startswith("role:") or word in self.platform.hosts]
         hosts = {variables.select(self.platform, word)[0] for word in known}
-        found = {role for host in hosts for role in self.platform.hosts[host].roles} - {"base"}
-        if found > {CONTROL}:
-            found.remove(CONTROL)  # only the place from where another host is broken
-        everywhere = fault.also or one.case.alone or one.control in BEFORE_AND_AFTER or CONTROL in found
-        return set(self.platform.roles) if everywhere else found
+        return {host for host in hosts if CONTROL not in self.platform.hosts[host].roles} or hosts
 
     def elsewhere(self, case: Case, fault: Fault) -> set[str]:
         """Return the alerts that the faults beside this one may have caused, those that are over included."""

@@ -41,6 +41,12 @@ def test_every_alert_has_a_drill_or_says_why_not_and_no_drill_is_an_orphan() -> 
     assert not few, f"a page needs two unlike faults: {few}"
 
 
+def test_drills_touch_roles_that_exist() -> None:
+    """A role that nobody has would let everything run beside such a drill."""
+    known = {*load("lab").roles, *case.SHARED}
+    assert {name for found in case.every() for name in found.touches} <= known
+
+
 def test_nine_of_ten_tickets_and_every_page_are_drilled() -> None:
     """A reason instead of a drill is an exception, and exceptions are few."""
     drills = {found.alert: found for found in case.every()}

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -63,6 +63,29 @@ def test_faults_side_by_side_share_no_role(tmp_path: Path) -> None:
     assert not [names for names in seen if {"a", "b"} <= names or ("d" in names and len(names) > 1)]
     # "a" and "c" began together; what one may cause is no surprise for the other, also when it is over
     assert {"MailLate", "SiteDown"} <= runs.elsewhere(ones[0].case, ones[0].fault)
+
+
+@pytest.mark.parametrize(
+    ("case", "fault", "roles"),
+    [
+        ({}, {"host": "ctl-1", "healthy_on": "edge-1"}, {"edge"}),
+        ({"touches": ("tasks",)}, {"host": "app-1"}, {"tasks"}),
+        ({"touches": ("edge", "app")}, {"host": "app-1", "also": ("app-2",)}, {"edge", "app"}),
+    ],
+)
+def test_a_drill_keeps_to_what_it_touches(
+    tmp_path: Path, case: dict[str, Any], fault: dict[str, Any], roles: set[str]
+) -> None:
+    """The control host only breaks another; a file may say that a drill reaches further, or less far."""
+    one = together.One(CASE.model_copy(update=case), FAULT.model_copy(update={"labels": {}, **fault}))
+    assert together.Together(platform(tmp_path), 3).roles(one) == roles
+
+
+def test_a_fault_of_the_control_host_itself_has_nothing_beside_it(tmp_path: Path) -> None:
+    """Every page converges from there."""
+    described = platform(tmp_path)
+    one = together.One(CASE, FAULT.model_copy(update={"labels": {}, "host": "ctl-1", "healthy_on": ""}))
+    assert together.Together(described, 3).roles(one) >= set(described.roles)
 
 
 @pytest.mark.parametrize(
