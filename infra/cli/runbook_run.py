@@ -16,6 +16,7 @@ from infra.runbook import record as records
 from infra.runbook.attempt import Bench
 from infra.runbook.monitoring import Live, LiveMonitoring
 from infra.runbook.page import Class
+from infra.runbook.rehearsal import LEFT_OUT
 from infra.runbook.run import Answer, Run
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ def execute(fleet: Fleet, page: Page, choice: Choice) -> Exit:
     monitoring = LiveMonitoring(fleet)
     if choice.resume or choice.rollback:
         record = unfinished(page, fleet.platform.name, rollback=choice.rollback)
+        if choice.dry_run:  # beside the record of the run, which stays as it is
+            record = record.model_copy(update={"dry_run": True}, deep=True)
     else:
         live = the_alert(monitoring, page.path.stem, choice)
         if live is None:
             print(_quiet(monitoring, page.path.stem, fleet.platform.name))
             return Exit.DONE
-        record = records.new(page, fleet.platform.name, live.labels, live.fingerprint)
+        record = records.new(page, fleet.platform.name, live.labels, live.fingerprint, dry_run=choice.dry_run)
     run = assembled(fleet, page, record, monitoring, choice)
     return _acted(fleet, run, choice)
 
@@ -90,7 +93,7 @@ def assembled(fleet: Fleet, page: Page, record: Record, monitoring: Monitoring, 
 
 def shown(block: Block, step: Step) -> None:
     """Print what a block answered, its last lines; of a change that a dry run left out, its commands."""
-    text = block.text if block.changes and step.why == "dry run" else step.output
+    text = block.text if block.changes and step.why.startswith(LEFT_OUT) else step.output
     lines = text.rstrip().splitlines()
     if len(lines) > LINES_MOST:
         err.print(f"    … {len(lines) - LINES_MOST} lines more in the record", markup=False)
@@ -191,18 +194,29 @@ def _acted(fleet: Fleet, run: Run, choice: Choice) -> Exit:
         f"{name} with {' '.join(f'{key}={value}' for key, value in labels.items()) or 'no labels'}",
         markup=False,
     )
-    plan = run.plan() if not choice.rollback else [f"undo: {step.name}" for step in run.record.steps]
+    plan = run.undo_plan() if choice.rollback else run.plan()
     agreed(fleet.platform.name, plan, dry_run=False, yes=True)
     if choice.dry_run:
-        outcome = run.forward()
-        err.print("dry run: nothing was changed")
+        outcome, said = _rehearsed(run, plan, choice)
     else:
         outcome = _journalled(fleet, run, choice)
+        said = outcome.outcome
     if choice.as_json:
         print_json(run.record.model_dump(mode="json"))
     else:
-        print(f"{name}: {outcome.outcome}; {run.record.path}")
+        print(f"{name}: {said}; {run.record.path}")
     return outcome
+
+
+def _rehearsed(run: Run, plan: list[str], choice: Choice) -> tuple[Exit, str]:
+    """Look, without lock and journal since it only reads; return the end and the last sentence."""
+    if choice.rollback:
+        run.record.end(Exit.DONE)
+        return Exit.DONE, f"dry run: nothing was changed; a run would {'; '.join(plan) or 'undo nothing'}"
+    outcome = run.forward()
+    run.record.end(outcome)
+    said = f"dry run: {run.rehearsal.sentence()}"
+    return outcome, said if outcome is Exit.DONE else f"{outcome.outcome}; {said}"
 
 
 def _journalled(fleet: Fleet, run: Run, choice: Choice) -> Exit:

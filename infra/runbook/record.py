@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """What became of a step. `begun` in a record whose runner is gone: nobody saw its end."""
+    """What became of a step.
+
+    `begun` in a record whose runner is gone: nobody saw its end. `not yet` in a dry run alone: a look that a
+    run could make true.
+    """
 
     BEGUN = "begun"
     DONE = "done"
     NOT_MET = "not met"
+    NOT_YET = "not yet"
     SKIPPED = "skipped"
     FAILED = "failed"
     UNVERIFIABLE = "unverifiable"
@@ -53,7 +58,10 @@ class Step(BaseModel):
 
 
 class Record(BaseModel):
-    """One run: the page as it was, the alert's labels, who ran it, and its steps in the order of acting."""
+    """One run: the page as it was, the alert's labels, who ran it, and its steps in the order of acting.
+
+    The record of a dry run lies apart: a run is never resumed from it, what it left out was not done.
+    """
 
     model_config = ConfigDict(extra="forbid")
     run: str
@@ -66,6 +74,7 @@ class Record(BaseModel):
     started: str
     ended: str = ""
     outcome: str = ""
+    dry_run: bool = False
     steps: list[Step] = []
 
     def step(self, name: str) -> Step | None:
@@ -87,7 +96,8 @@ class Record(BaseModel):
     @property
     def path(self) -> Path:
         """Return the file of this record."""
-        return folder(self.environment) / f"{self.alert}-{self.run}.json"
+        kept = folder(self.environment)
+        return (kept / "dry-runs" if self.dry_run else kept) / f"{self.alert}-{self.run}.json"
 
     def write(self) -> None:
         """Write the file; a reader sees the old one or the new one, never a part."""
@@ -105,7 +115,9 @@ def folder(environment: str) -> Path:
     return journal_directory(environment) / "runbooks"
 
 
-def new(page: Page, environment: str, labels: Mapping[str, str], fingerprint: str) -> Record:
+def new(
+    page: Page, environment: str, labels: Mapping[str, str], fingerprint: str, *, dry_run: bool = False
+) -> Record:
     """Return the record of a run that begins now; nothing is written yet."""
     now = datetime.now(UTC)
     me = current()
@@ -118,6 +130,7 @@ def new(page: Page, environment: str, labels: Mapping[str, str], fingerprint: st
         page=digest(page),
         person=f"{me.person}@{me.machine}",
         started=now.isoformat(timespec="seconds"),
+        dry_run=dry_run,
     )
 
 

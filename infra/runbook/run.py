@@ -4,6 +4,7 @@
 Every block ends in one state of `record.State`, written before the next begins. A look whose expectation does
 not hold is an answer, not a failure: what `requires` it is skipped. A change that fails, or a verification
 that does not come true, ends the run and undoes its changes in reverse order.
+A dry run looks once at everything, waits for nothing and leaves every change out (rehearsal.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from infra.runbook import labels as variables
 from infra.runbook.attempt import Attempt, Bench, Ending, attempt, unreachable
 from infra.runbook.page import seconds
 from infra.runbook.record import Record, State, Step
+from infra.runbook.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +63,7 @@ class Run:
     still_firing: Callable[[], bool] = lambda: True
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.monotonic
-    _seen: dict[str, Attempt] = field(default_factory=dict)
+    rehearsal: Rehearsal = field(default_factory=Rehearsal)
 
     def plan(self) -> list[str]:
         """Return what would be done where, a line a block; raise PerennialError where a block has no host."""
@@ -96,13 +98,7 @@ class Run:
     def back(self) -> Exit:
         """Undo the changes of this run in reverse order; ROLLBACK_FAILED where one cannot be undone."""
         outcome = Exit.DONE
-        for step in reversed(
-            [step for step in self.record.steps if step.state in {State.DONE, State.FAILED}]
-        ):
-            block = self.page.block(step.name)
-            if not block.changes or not block.attributes.rollback:
-                continue
-            undo = self.page.block(block.attributes.rollback)
+        for step, undo in self._undone_by():
             done = self._act(undo, step.hosts)
             worked = all(one.met for one in done)
             step.state = State.ROLLED_BACK if worked else State.ROLLBACK_FAILED
@@ -112,6 +108,22 @@ class Run:
             if not worked:
                 outcome = Exit.ROLLBACK_FAILED
         return outcome
+
+    def undo_plan(self) -> list[str]:
+        """Return what `back` would do where, a line an undo."""
+        return [
+            f"undo {step.name}: {undo.attributes.name} on {', '.join(step.hosts)}"
+            for step, undo in self._undone_by()
+        ]
+
+    def _undone_by(self) -> list[tuple[Step, Block]]:
+        """Return the steps that changed something with the block that undoes each, the last step first."""
+        found = []
+        for step in reversed(self.record.steps):
+            block = self.page.block(step.name)
+            if step.state in {State.DONE, State.FAILED} and block.changes and block.attributes.rollback:
+                found.append((step, self.page.block(block.attributes.rollback)))
+        return found
 
     def _forward(self) -> list[Block]:
         return [block for block in self.page.blocks if block.attributes.only != "rollback"]
@@ -141,10 +153,20 @@ class Run:
             step.state = State.UNVERIFIABLE
         elif self._holds(block, attempts):
             step.state, step.partly = State.DONE, not all(one.met for one in attempts)
+            if step.partly:
+                self.rehearsal.holds_partly(step.name)
+        elif self.dry_run:
+            self._not_yet(block, step)
         elif block.changes or self.page.section(block) == VERIFICATION:
             step.state = State.FAILED
         else:
             step.state = State.NOT_MET
+
+    def _not_yet(self, block: Block, step: Step) -> None:
+        """Tell a look of a dry run that a run could make true from one that it would see as it is."""
+        coming = self.rehearsal.not_yet(block)
+        step.state = State.NOT_YET if coming else State.NOT_MET
+        step.why = "; ".join(filter(None, [coming, step.why]))
 
     def _holds(self, block: Block, attempts: list[Attempt]) -> bool:
         """Tell whether a block's expectation holds; a look holds where one host meets it.
@@ -159,17 +181,19 @@ class Run:
         about = block.attributes
         for name in about.requires:
             found = self.record.step(name)
+            if self.dry_run and self.rehearsal.may_come(name):
+                continue
             if found is None or found.state is not State.DONE:
                 return f"needs {name}, which is {found.state if found else 'not done'}"
         for name in about.unless:
             found = self.record.step(name)
             if found is not None and found.state is State.DONE and not found.partly:
                 return f"not needed: {name} holds"
-        return self._reason_not_to_change(block, hosts) if block.changes else self._no_use(block)
+        return self._reason_not_to_change(block, hosts) if block.changes else ""
 
     def _reason_not_to_change(self, block: Block, hosts: tuple[str, ...]) -> str:
         if self.dry_run:
-            return "dry run"
+            return self.rehearsal.leave_out(block, hosts)
         if self.page.section(block) != VERIFICATION and not self.still_firing():
             return "the alert does not fire any more"
         self.check()
@@ -183,10 +207,6 @@ class Run:
                 code=Exit.REFUSED,
             )
         return "left out by the person" if answer is Answer.SKIP else ""
-
-    def _no_use(self, block: Block) -> str:
-        """Return why a look is left out: after a dry run there is nothing to verify."""
-        return "dry run" if self.dry_run and self.page.section(block) == VERIFICATION else ""
 
     def _require_peers(self, block: Block, hosts: tuple[str, ...]) -> None:
         """Refuse (4) to act on a host while too few others of its role are healthy."""
@@ -217,7 +237,7 @@ class Run:
         for host in hosts:
             if block.changes:
                 self.changed(host)
-            end = self.now() + seconds(block.attributes.wait)
+            end = self.now() + (0 if self.dry_run else seconds(block.attributes.wait))
             one = self._attempt(block, host)
             while not one.met and one.ending is Ending.ENDED and not block.changes and self.now() < end:
                 self.pause(POLL_SECONDS)

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.fleet.remote import Result
+from infra.runbook import page, record
+from infra.runbook.attempt import Bench
 from infra.runbook.monitoring import Live
-from tests.unit.fleet_world import World
+from infra.runbook.run import Answer, Run
+from tests.unit.fleet_world import World, platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+FIXTURES = Path(__file__).with_name("runbook_fixtures")
 LABELS = {"alertname": "QueueStuck", "instance": "app-1", "site": "community"}
 
 
@@ -70,3 +75,31 @@ class Queue(World):
         """Return the changing commands in their order."""
         lines = [shlex.split(line) for _, line in self.runner.commands]
         return [words[-1].strip().removeprefix("queue ") for words in lines if words[0] == "systemd-run"]
+
+
+def edit(folder: Path, old: str, new: str) -> page.Page:
+    """Return the page QueueStuck with one text replaced."""
+    text = (FIXTURES / "QueueStuck.md").read_text("utf-8")
+    assert old in text
+    (folder / "QueueStuck.md").write_text(text.replace(old, new))
+    return page.read(folder / "QueueStuck.md")
+
+
+def a_run(
+    queue: Queue, folder: Path, labels: dict[str, str] = LABELS, kept: record.Record | None = None
+) -> Run:
+    """Return a run of the page QueueStuck that answers yes and does not wait."""
+    read = page.read(FIXTURES / "QueueStuck.md")
+    kept = kept or record.new(read, "unit", labels, "f1")
+    clock = iter(range(0, 10_000, 10))
+    return Run(
+        read,
+        platform(folder),
+        Bench(queue.runner, queue, labels, "unit", kept.run),
+        kept,
+        ask=lambda _block, _hosts: Answer.RUN,
+        say=lambda _text: None,
+        still_firing=lambda: bool(queue.firing("QueueStuck")),
+        pause=lambda _seconds: None,
+        now=lambda: next(clock),
+    )

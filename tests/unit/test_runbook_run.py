@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,13 +12,15 @@ from infra.cli import runbook_run
 from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.remote import SSH_FAILED, Result
 from infra.runbook import page, record
-from infra.runbook.attempt import Bench
 from infra.runbook.record import State
-from infra.runbook.run import Answer, Run
-from tests.unit.fleet_world import platform
-from tests.unit.runbook_world import LABELS, Queue
+from infra.runbook.run import Answer
+from tests.unit.runbook_world import LABELS, Queue, a_run, edit
 
-FIXTURES = Path(__file__).with_name("runbook_fixtures")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.runbook.run import Run
+
 CHANGES = ["stop", "flush"]
 
 
@@ -32,34 +34,6 @@ def fixture_queue() -> Queue:
 def fixture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep records in the test's own folder."""
     monkeypatch.setattr(record, "folder", lambda _environment: tmp_path / "runbooks")
-
-
-def edit(tmp_path: Path, old: str, new: str) -> page.Page:
-    """Return the fixture's page with one text replaced."""
-    text = (FIXTURES / "QueueStuck.md").read_text("utf-8")
-    assert old in text
-    (tmp_path / "QueueStuck.md").write_text(text.replace(old, new))
-    return page.read(tmp_path / "QueueStuck.md")
-
-
-def a_run(
-    queue: Queue, tmp_path: Path, labels: dict[str, str] = LABELS, kept: record.Record | None = None
-) -> Run:
-    """Return a run of the fixture's page that answers yes and does not wait."""
-    read = page.read(FIXTURES / "QueueStuck.md")
-    kept = kept or record.new(read, "unit", labels, "f1")
-    clock = iter(range(0, 10_000, 10))
-    return Run(
-        read,
-        platform(tmp_path),
-        Bench(queue.runner, queue, labels, "unit", kept.run),
-        kept,
-        ask=lambda _block, _hosts: Answer.RUN,
-        say=lambda _text: None,
-        still_firing=lambda: bool(queue.firing("QueueStuck")),
-        pause=lambda _seconds: None,
-        now=lambda: next(clock),
-    )
 
 
 def states(run: Run) -> dict[str, str]:
@@ -97,28 +71,6 @@ def test_an_alert_that_resolves_meanwhile_stops_the_changes(queue: Queue, tmp_pa
     run.forward()
     assert queue.acts() == []
     assert run.record.step("stop").why == "the alert does not fire any more"  # type: ignore[union-attr]
-
-
-def test_a_dry_run_looks_and_changes_nothing(queue: Queue, tmp_path: Path) -> None:
-    """What it would change stands in the record as skipped."""
-    run = a_run(queue, tmp_path)
-    run.dry_run = True
-    assert run.forward() is Exit.DONE
-    assert queue.acts() == []
-    assert [step.why for step in run.record.steps if step.name == "stop"] == ["dry run"]
-    assert any("queue" in line for _, line in queue.runner.reads)
-
-
-def test_a_person_sees_what_a_look_answered_and_what_a_dry_run_left_out(
-    queue: Queue, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The answer is what the next decision is made from."""
-    run = a_run(queue, tmp_path)
-    run.dry_run, run.show = True, runbook_run.shown
-    run.forward()
-    said = capsys.readouterr().err
-    assert "    stuck" in said
-    assert "    queue stop" in said
 
 
 def test_a_change_that_fails_is_undone_in_reverse_order(queue: Queue, tmp_path: Path) -> None:
