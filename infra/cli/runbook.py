@@ -98,12 +98,13 @@ def run(
         bool, typer.Option("--without-alert", help="Use --label alone; Alertmanager is not asked.")
     ] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the journal.")] = "alert",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that commands print.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the page of a firing alert: look, ask before each change, verify; undo where that fails."""
     choice = runbook_run.Choice(
         variables.parse(label or []), fingerprint, dry_run, yes, confirm, resume, rollback, without_alert,
-        as_json, reason,
+        as_json, reason, verbose,
     )  # fmt: skip
     outcome = runbook_run.execute(fleet_of(env), sound(page_of(alert)), choice)
     if outcome is not Exit.DONE:

@@ -15,18 +15,22 @@ from infra.runbook import labels as variables
 from infra.runbook import record as records
 from infra.runbook.attempt import Bench
 from infra.runbook.monitoring import Live, LiveMonitoring
+from infra.runbook.output import excerpt
 from infra.runbook.page import Class
+from infra.runbook.record import State
 from infra.runbook.rehearsal import LEFT_OUT
 from infra.runbook.run import Answer, Run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from infra.inventory import Fleet
     from infra.runbook.monitoring import Monitoring
     from infra.runbook.page import Block, Page
     from infra.runbook.record import Record, Step
 
 
-LINES_MOST = 25  # of an answer on the screen
+BAD = {State.FAILED, State.UNVERIFIABLE, State.ROLLBACK_FAILED}
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Choice:
     without_alert: bool
     as_json: bool
     reason: str
+    verbose: bool = False
 
 
 def execute(fleet: Fleet, page: Page, choice: Choice) -> Exit:
@@ -85,20 +90,20 @@ def assembled(fleet: Fleet, page: Page, record: Record, monitoring: Monitoring, 
         record,
         ask=lambda block, hosts: answer(fleet, block, hosts, choice, record),
         say=lambda text: err.print(text, markup=False),
-        show=shown,
+        show=lambda block, step, output: shown(block, step, output, record.log, verbose=choice.verbose),
         dry_run=choice.dry_run,
         still_firing=lambda: _fires(monitoring, record),
     )
 
 
-def shown(block: Block, step: Step) -> None:
-    """Print what a block answered, its last lines; of a change that a dry run left out, its commands."""
-    text = block.text if block.changes and step.why.startswith(LEFT_OUT) else step.output
-    lines = text.rstrip().splitlines()
-    if len(lines) > LINES_MOST:
-        err.print(f"    … {len(lines) - LINES_MOST} lines more in the record", markup=False)
-    for line in lines[-LINES_MOST:]:
-        err.print(f"    {line}", markup=False)
+def shown(block: Block, step: Step, output: str, log: Path, *, verbose: bool) -> None:
+    """Print what matters of a block's answer; of a change that a dry run left out, its commands."""
+    if block.changes and step.why.startswith(LEFT_OUT):
+        lines = block.text.rstrip().splitlines()
+    else:
+        lines = excerpt(output, log, failed=step.state in BAD, whole=verbose)
+    for line in lines:
+        err.print(f"    {line}", markup=False, soft_wrap=True)
 
 
 def _fires(monitoring: Monitoring, record: Record) -> bool:
@@ -201,6 +206,8 @@ def _acted(fleet: Fleet, run: Run, choice: Choice) -> Exit:
     else:
         outcome = _journalled(fleet, run, choice)
         said = outcome.outcome
+    if run.record.log.exists():
+        err.print(f"all that was printed: {run.record.log}", markup=False, soft_wrap=True)
     if choice.as_json:
         print_json(run.record.model_dump(mode="json"))
     else:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from infra.runbook.page import Block, Expect
 
 GRACE_SECONDS = 15  # what the connection may take on top of the command's own time
-OUTPUT_MOST = 20_000  # characters kept of an answer
 CONTROL_RELEASE = "/opt/perennial/current"
 CONTROL = {
     "HOME": "/var/lib/perennial/control",
@@ -85,7 +84,7 @@ def _shell(bench: Bench, block: Block, host: str) -> Attempt:
         safe=not block.changes,
         timeout=limit + GRACE_SECONDS,
     )
-    output = (result.stdout + result.stderr)[:OUTPUT_MOST]
+    output = result.stdout + result.stderr
     if result.returncode in {SSH_FAILED, TIMED_OUT}:
         why = f"contact was lost: {result.last_line()}; {_left(bench, host, unit)}"
         return Attempt(host, Ending.UNVERIFIABLE, result.returncode, output, met=False, why=why)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from infra.runbook.page import Page
 
 
+OUTPUT_MOST = 20_000  # characters of an answer in the record, its last ones; the log has all
+
+
 class State(StrEnum):
     """What became of a step.
 
@@ -41,7 +44,7 @@ class State(StrEnum):
 
 
 class Step(BaseModel):
-    """One block of a run: where, what became of it and why, what it answered, and how long it took (s).
+    """One block of a run: where, what became of it and why, the end of its answer, and how long it took (s).
 
     `partly`: a look that is done holds on some of its hosts and not on all.
     """
@@ -98,6 +101,18 @@ class Record(BaseModel):
         """Return the file of this record."""
         kept = folder(self.environment)
         return (kept / "dry-runs" if self.dry_run else kept) / f"{self.alert}-{self.run}.json"
+
+    @property
+    def log(self) -> Path:
+        """Return the file with the whole output of every block."""
+        return self.path.with_suffix(".log")
+
+    def keep(self, heading: str, output: str) -> None:
+        """Add what a block answered to the log, for its owner's eyes only."""
+        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(opened, "a", encoding="utf-8") as file:
+            file.write(f"== {_now()} {heading}\n{output.rstrip()}\n")
 
     def write(self) -> None:
         """Write the file; a reader sees the old one or the new one, never a part."""

@@ -19,7 +19,7 @@ from infra.fleet.health import Health
 from infra.runbook import labels as variables
 from infra.runbook.attempt import Attempt, Bench, Ending, attempt, unreachable
 from infra.runbook.page import seconds
-from infra.runbook.record import Record, State, Step
+from infra.runbook.record import OUTPUT_MOST, Record, State, Step
 from infra.runbook.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Run:
 
     `ask` decides about each change, `say` hears what goes on, `check` raises when its lock was lost,
     `changed` hears of each host before it is acted on, `still_firing` tells whether there is still something
-    to mend, `show` hears of each block when it has ended.
+    to mend, `show` hears of each block when it has ended, with its whole output.
     """
 
     page: Page
@@ -58,7 +58,7 @@ class Run:
     say: Callable[[str], None]
     check: Callable[[], None] = lambda: None
     changed: Callable[[str], None] = lambda _host: None
-    show: Callable[[Block, Step], None] = lambda _block, _step: None
+    show: Callable[[Block, Step, str], None] = lambda _block, _step, _output: None
     dry_run: bool = False
     still_firing: Callable[[], bool] = lambda: True
     pause: Callable[[float], None] = time.sleep
@@ -105,6 +105,7 @@ class Run:
             step.why = "; ".join(one.why for one in done if one.why)
             self.record.put(step)
             self.say(f"{step.name}: {step.state} by {undo.attributes.name}{_because(step.why)}")
+            self.show(undo, step, "\n".join(one.output for one in done))
             if not worked:
                 outcome = Exit.ROLLBACK_FAILED
         return outcome
@@ -133,22 +134,27 @@ class Run:
         hosts = variables.hosts(block, self.bench.labels, self.platform)
         step = Step(name=block.attributes.name, hosts=hosts, state=State.SKIPPED)
         step.why = self._reason_to_skip(block, hosts)
-        if not step.why:
-            begin = self.now()
-            step.state = State.BEGUN
-            self.record.put(step)
-            attempts = self._act(block, hosts)
-            self._judge(block, step, attempts)
-            step.seconds = round(self.now() - begin, 1)
+        output = "" if step.why else self._carried_out(block, step)
         self.record.put(step)
         took = f", {step.seconds:.1f} s" if step.seconds else ""
         self.say(f"{step.name} on {', '.join(hosts)}: {step.state}{took}{_because(step.why)}")
-        self.show(block, step)
+        self.show(block, step, output)
         return step
+
+    def _carried_out(self, block: Block, step: Step) -> str:
+        """Attempt a block on its hosts, judge what they answered, and return that."""
+        begin = self.now()
+        step.state = State.BEGUN
+        self.record.put(step)
+        attempts = self._act(block, step.hosts)
+        self._judge(block, step, attempts)
+        step.seconds = round(self.now() - begin, 1)
+        output = "\n".join(one.output for one in attempts)
+        step.output = output[-OUTPUT_MOST:]
+        return output
 
     def _judge(self, block: Block, step: Step, attempts: list[Attempt]) -> None:
         step.why = "; ".join(f"{one.host}: {one.why}" for one in attempts if one.why)
-        step.output = "\n".join(one.output for one in attempts)
         if any(one.ending is Ending.UNVERIFIABLE for one in attempts):
             step.state = State.UNVERIFIABLE
         elif self._holds(block, attempts):
@@ -243,6 +249,7 @@ class Run:
                 self.pause(POLL_SECONDS)
                 one = self._attempt(block, host)
             found.append(one)
+            self.record.keep(f"{block.attributes.name} on {host}: exit {one.returncode}", one.output)
             if one.ending is Ending.UNVERIFIABLE or (block.changes and not one.met):
                 break
         return found

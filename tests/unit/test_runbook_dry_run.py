@@ -148,6 +148,7 @@ def test_the_command_ends_with_what_a_run_would_do(
     assert "moves on mon-1: not yet" in told.err
     assert "    stuck" in told.err
     assert "    queue stop" in told.err
+    assert f"all that was printed: {tmp_path}/runbooks/dry-runs/QueueStuck-" in told.err
 
 
 def test_to_look_at_a_run_that_stopped_leaves_its_record_as_it_is(
