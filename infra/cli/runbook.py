@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markdown import Markdown
@@ -15,10 +13,8 @@ from infra.cli.common import AsJson, Env, Yes, err, fleet_of, new_app, out, prin
 from infra.fleet.exits import Exit, PerennialError
 from infra.runbook import labels as variables
 from infra.runbook import lint, page, rules
+from infra.runbook.readable import readable
 from infra.spec import CHECKOUT, nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 app = new_app(
     "Read, check and run the runbook pages of alerts.",
@@ -33,8 +29,12 @@ Label = Annotated[
     typer.Option("--label", help="A label of the alert, as task=wp-cron; may be repeated."),
 ]
 AlertName = Annotated[str, typer.Argument(help="Name of an alert, from `runbook list`.")]
-ATTRIBUTES = re.compile(r"^```([a-z]+) (\{.*\})$", re.MULTILINE)
-WHERE = {"control": "the control host (`cd /opt/perennial/current`)"}
+Fingerprint = Annotated[
+    str, typer.Option("--fingerprint", help="Of the alert in Alertmanager, or its first digits.")
+]
+WithoutAlert = Annotated[
+    bool, typer.Option("--without-alert", help="Use --label alone; Alertmanager is not asked.")
+]
 
 
 @app.command("list")
@@ -53,10 +53,22 @@ def list_(as_json: AsJson = False) -> None:
     table("runbook pages", ("alert", "severity", "commands on its page"), shown)
 
 
-@app.command()
-def show(alert: AlertName, label: Label = None) -> None:
-    """Print a page, with the labels of the alert as the variables that its commands use."""
-    text = readable(page_of(alert), variables.parse(label or []))
+@app.command(epilog="Examples: perennial runbook show NginxDown · runbook show TaskLate --label task=wp-cron")
+def show(
+    alert: AlertName,
+    label: Label = None,
+    *,
+    fingerprint: Fingerprint = "",
+    env: Env = "lab",
+    without_alert: WithoutAlert = False,
+) -> None:
+    """Print a page, with the labels of the firing alert, or those given, in its commands."""
+    choice = runbook_run.Choice(
+        variables.parse(label or []), fingerprint=fingerprint, without_alert=without_alert
+    )
+    found = page_of(alert)
+    known, platform = runbook_run.known(env, alert, choice)
+    text = readable(found, known, platform)
     if out.is_terminal:
         out.print(Markdown(text), width=min(out.width, MOST_COLUMNS))
     else:
@@ -81,9 +93,7 @@ def run(
     alert: AlertName,
     label: Label = None,
     *,
-    fingerprint: Annotated[
-        str, typer.Option("--fingerprint", help="Of the alert in Alertmanager, or its first digits.")
-    ] = "",
+    fingerprint: Fingerprint = "",
     env: Env = "lab",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look, and print what would be changed.")
@@ -94,9 +104,7 @@ def run(
         bool, typer.Option("--resume", help="Go on with the last run that did not end.")
     ] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo the changes of the last run.")] = False,
-    without_alert: Annotated[
-        bool, typer.Option("--without-alert", help="Use --label alone; Alertmanager is not asked.")
-    ] = False,
+    without_alert: WithoutAlert = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the journal.")] = "alert",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that commands print.")] = False,
     as_json: AsJson = False,
@@ -117,34 +125,6 @@ def sound(found: page.Page) -> page.Page:
     if findings:
         raise PerennialError(str(findings[0]), next_="perennial runbook check", code=Exit.USAGE)
     return found
-
-
-def readable(found: page.Page, labels: Mapping[str, str]) -> str:
-    """Return the page's Markdown for reading: in words where each block runs, labels as variables first.
-
-    Labels are other people's words: they reach a shell as environment alone, never as text of a command. In
-    PromQL, which has no variables, they stand as escaped strings.
-    """
-    text = found.body
-    for block in found.blocks:
-        if block.language == "promql":
-            text = text.replace(block.text, variables.query(block.text, labels), 1)
-    text = ATTRIBUTES.sub(_in_words, text)
-    if not labels:
-        return text
-    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in labels.items())
-    title, _, rest = text.partition("\n")
-    return f"{title}\n\n```bash\nexport {words}\n```\n{rest}"
-
-
-def _in_words(match: re.Match[str]) -> str:
-    """Return the head of a block as a person reads it: on which host, and whether it changes something."""
-    if match[1] == "promql":
-        return "In Prometheus:\n\n```promql"
-    about = page.Attributes.model_validate_json(match[2])
-    where = WHERE.get(about.host, f"`{about.host}`")
-    what = {page.Class.OBSERVE: "looks", page.Class.CHANGE: "changes", page.Class.DESTROY: "cannot be undone"}
-    return f"On {where}, {what[about.kind]}:\n\n```{match[1]}"
 
 
 @app.command()

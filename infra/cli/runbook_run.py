@@ -7,10 +7,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.cli.common import agreed, err, print_json
+from infra.cli.common import agreed, err, fleet_of, print_json
 from infra.fleet import guards, journal, lock
 from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.remote import SshRunner
+from infra.inventory.fleet import FleetError
 from infra.runbook import labels as variables
 from infra.runbook import record as records
 from infra.runbook.attempt import Bench
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from infra.runbook.monitoring import Monitoring
     from infra.runbook.page import Block, Page
     from infra.runbook.record import Record, Step
+    from infra.spec import Platform
 
 
 BAD = {State.FAILED, State.UNVERIFIABLE, State.ROLLBACK_FAILED}
@@ -38,15 +40,15 @@ class Choice:
     """What the person chose on the command line."""
 
     labels: dict[str, str]
-    fingerprint: str
-    dry_run: bool
-    yes: bool
-    confirm: str
-    resume: bool
-    rollback: bool
-    without_alert: bool
-    as_json: bool
-    reason: str
+    fingerprint: str = ""
+    dry_run: bool = False
+    yes: bool = False
+    confirm: str = ""
+    resume: bool = False
+    rollback: bool = False
+    without_alert: bool = False
+    as_json: bool = False
+    reason: str = "alert"
     verbose: bool = False
 
 
@@ -137,6 +139,29 @@ def the_alert(monitoring: Monitoring, alert: str, choice: Choice) -> Live | None
     raise PerennialError(what, where=alert, next_=f"one of: {shown}", code=Exit.USAGE)
 
 
+def known(environment: str, alert: str, choice: Choice) -> tuple[dict[str, str], Platform | None]:
+    """Return the variables of a page that is read, and the platform if there is one.
+
+    They are the labels of the alert that is meant and those given; a page is read without either too, then
+    the reason is said.
+    """
+    labels = {variables.ENVIRONMENT: environment, **choice.labels}
+    try:
+        fleet = fleet_of(environment)
+    except FleetError as error:
+        err.print(f"note: {error}", markup=False)
+        return labels, None
+    try:
+        live = the_alert(LiveMonitoring(fleet), alert, choice)
+    except (PerennialError, FleetError) as error:
+        err.print(f"note: {error}", markup=False)
+        return labels, fleet.platform
+    if live is None:
+        err.print(f"note: {alert} does not fire in {environment}", markup=False)
+        return labels, fleet.platform
+    return {**variables.environment(live.labels), **labels}, fleet.platform
+
+
 def unfinished(page: Page, environment: str, *, rollback: bool) -> Record:
     """Return the last run of a page, to resume or undo it; raise PerennialError where that makes no sense."""
     found = records.latest(page.path.stem, environment)
@@ -186,7 +211,7 @@ def reasons(block: Block, record: Record) -> list[str]:
     named = [*block.attributes.requires, *block.attributes.unless]
     looks = [step for step in (record.step(name) for name in named) if step is not None]
     because = [f"because {step.name}: {step.why or step.state}" for step in looks]
-    values = {**variables.environment(record.labels), "PERENNIAL_ENV": record.environment}
+    values = {**variables.environment(record.labels), variables.ENVIRONMENT: record.environment}
     used = [f"{name}={value}" for name, value in values.items() if f"${name}" in block.text]
     return [*because, *([f"with {' '.join(used)}"] if used else [])]
 

@@ -96,7 +96,7 @@ def _shell(bench: Bench, block: Block, host: str) -> Attempt:
 
 def command(bench: Bench, block: Block, unit: str) -> list[str]:
     """Return the words that run a shell block as a transient unit, labels as its environment."""
-    given = variables.environment(bench.labels) | {"PERENNIAL_ENV": bench.environment}
+    given = variables.environment(bench.labels) | {variables.ENVIRONMENT: bench.environment}
     # Without expansion: systemd would replace what looks like a variable of the block, and make it empty.
     words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--expand-environment=no"]
     words.append(f"--unit={unit}")

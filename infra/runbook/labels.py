@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 # Lower case only: a label named PATH or LD_PRELOAD would change what a command is.
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 USED = re.compile(r"\$\{?([a-z][a-z0-9_]*)")
+ENVIRONMENT = "PERENNIAL_ENV"  # the one variable of a block that is no label
+PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./:@+-]*")  # means itself wherever it stands in a shell
+# What a shell does not expand comes first, so that a match there is no variable.
+EXPANDED = re.compile(
+    r"""(?:<<-?'(?P<end>\w+)'.*?^\s*(?P=end)$|'[^']*'|\\.)|(?P<double>"(?:\\.|[^"\\])*")"""
+    r"""|\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<bare>[A-Za-z_]\w*))""",
+    re.DOTALL | re.MULTILINE,
+)
+ASSIGNED = re.compile(r"(?:^|[\s;&|(])(\w+)\+?=|\bfor (\w+)\b|\bread((?: +-\w+)*(?: +\w+)+)", re.MULTILINE)
 
 
 def parse(words: list[str]) -> dict[str, str]:
@@ -48,6 +57,50 @@ def query(text: str, labels: Mapping[str, str]) -> str:
         return json.dumps(labels[name], ensure_ascii=False)[1:-1] if name in labels else match[0]
 
     return USED.sub(escaped, text)
+
+
+def filled(text: str, labels: Mapping[str, str]) -> str:
+    """Return a shell block for reading, with each label that is a plain word in place of its variable.
+
+    What the block sets itself, and what its shell would not expand, stays as it is.
+    """
+    own = _assigned(text)
+
+    def word(match: re.Match[str]) -> str:
+        """Return what stands in the place of one part of the text."""
+        if match["double"]:
+            return f'"{EXPANDED.sub(word, match["double"][1:-1])}"'
+        name = match["braced"] or match["bare"]
+        value = "" if name is None or name in own else labels.get(name, "")
+        return value if PLAIN.fullmatch(value) else match[0]
+
+    return EXPANDED.sub(word, text)
+
+
+def wanted(block: Block) -> set[str]:
+    """Return the labels, and the environment, that a block's text and host name as variables."""
+    host = block.attributes.host
+    names = {host[1:]} if host.startswith("$") else set()
+    if block.language == "promql":
+        return names | set(USED.findall(block.text))
+    return names | (_expanded(block.text) - _assigned(block.text))
+
+
+def _expanded(text: str) -> set[str]:
+    """Return the variables that a shell would expand in a text and that may be of its page."""
+    found = set()
+    for match in EXPANDED.finditer(text):
+        if match["double"]:
+            found |= _expanded(match["double"][1:-1])
+        elif name := match["braced"] or match["bare"]:
+            found |= {name} if NAME.fullmatch(name) or name == ENVIRONMENT else set()
+    return found
+
+
+def _assigned(text: str) -> set[str]:
+    """Return the variables that a shell text sets."""
+    found = ASSIGNED.findall(text)
+    return {name for one in found for words in one for name in words.split()}
 
 
 def hosts(block: Block, labels: Mapping[str, str], platform: Platform) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from infra.cli.runbook import app, readable
+from infra.cli.runbook import app
 from infra.fleet.exits import Exit, PerennialError
 from infra.runbook import labels, lint, page
 from infra.runbook.rules import Alert, alerts
@@ -62,17 +62,6 @@ def test_a_fence_without_attributes_is_an_example(tmp_path: Path) -> None:
     assert [block.attributes.name for block in read.blocks] == ["look", "clean", "gone"]
 
 
-def test_labels_reach_commands_as_environment_alone(tmp_path: Path) -> None:
-    """A label is somebody else's word: it must not become a command of its own."""
-    (tmp_path / "DiskFull.md").write_text(PAGE)
-    shown = readable(page.read(tmp_path / "DiskFull.md"), {"mount": "/srv; rm -r $(x)"})
-    assert shown.splitlines()[:4] == ["# DiskFull", "", "```bash", "export mount='/srv; rm -r $(x)'"]
-    assert 'df -h "$mount"' in shown
-    assert 'alertname="DiskFull", mountpoint="/srv; rm -r $(x)"' in shown
-    assert '"class"' not in shown
-    assert "On `$instance`, cannot be undone:\n\n```bash" in shown
-
-
 @pytest.mark.parametrize("word", ["task", "=x", "Task=x", "task="])
 def test_a_word_that_is_no_label_is_refused(word: str) -> None:
     """With the shape of a right one."""
@@ -98,13 +87,3 @@ def test_show_names_the_nearest_page_for_a_wrong_word() -> None:
     result = CliRunner().invoke(app, ["show", "TaskLat"])
     assert isinstance(result.exception, PerennialError)
     assert result.exception.nearest == "TaskLate"
-
-
-def test_show_prints_a_page_with_its_labels() -> None:
-    """What a person reads has the command to type."""
-    result = CliRunner().invoke(
-        app, ["show", "TaskLate", "--label", "task=wp-cron", "--label", "site=community"]
-    )
-    assert result.exit_code == 0, result.output
-    assert "TaskLate" in result.output
-    assert "Mitigation" in result.output
