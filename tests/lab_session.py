@@ -66,7 +66,7 @@ def fleet() -> Iterator[Fleet]:
     if ours and not os.environ.get("PERENNIAL_KEEP_LAB"):
         result = make("down", "--yes")
         assert result.returncode == 0, result.stdout[-8000:]
-        left = left_behind(before, snapshot())
+        left = left_behind(before, snapshot(), ENVIRONMENT)
         if left:
             pytest.fail(f"make down left on this machine: {left}", pytrace=False)
 

@@ -211,7 +211,7 @@ def hosts_by_hand(
             yield found
     finally:
         sweep()
-    traces = left_behind(before, snapshot())
+    traces = left_behind(before, snapshot(), LAB)
     assert not [line for lines in traces.values() for line in lines if OURS.search(line)]
 
 

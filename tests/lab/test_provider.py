@@ -51,7 +51,7 @@ class TestMachine(LabContract):
         sweep()
         assert host_groups(LAB) == set()
         assert not [group for group in hierarchies() if (group / "perennial" / LAB).exists()]
-        traces = left_behind(before, snapshot())
+        traces = left_behind(before, snapshot(), LAB)
         assert {kind: [line for line in lines if LAB in line] for kind, lines in traces.items()} == {
             kind: [] for kind in traces
         }
