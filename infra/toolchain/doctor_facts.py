@@ -10,6 +10,7 @@ import shutil
 import socket
 import stat
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -132,13 +133,21 @@ def read_facts(environment: str, paths: Paths = Paths(), labs: LabPaths = LabPat
         infra.spec.errors.SpecError: When the environment's description is not valid.
     """
     described = load(environment).environment
-    place = _nearest_existing(labs.root)
-    mounted_hosts, mounted_labs = _mounts(labs, environment)
     cache = described.network.package_cache
-    file = paths.passphrase
-    return Facts(
+    facts = Facts(
         environment=environment,
         substrate=described.substrate,
+        subnet=str(described.network.subnet),
+        port=cache.port if cache else 0,
+        port_holder=_port_holder(cache.port, labs) if cache else "",
+    )
+    return _with_checkout(_with_labs(_with_machine(facts, _nearest_existing(labs.root)), labs), paths)
+
+
+def _with_machine(facts: Facts, place: Path) -> Facts:
+    """Add what this machine has and can do; ``place`` is where the files of labs would be."""
+    return replace(
+        facts,
         root=os.geteuid() == 0,
         missing_commands=tuple(command for command in COMMANDS if not _command(command)),
         overlay=_has_module("overlay", "fs/overlayfs"),
@@ -148,23 +157,35 @@ def read_facts(environment: str, paths: Paths = Paths(), labs: LabPaths = LabPat
         disk_free=shutil.disk_usage(place).free,
         disk_path=place,
         memory_available=psutil.virtual_memory().available,
-        subnet=str(described.network.subnet),
         addresses=_addresses(),
-        port=cache.port if cache else 0,
-        port_holder=_port_holder(cache.port, labs) if cache else "",
-        known_hosts=_folders(labs.lab(environment) / "hosts"),
-        running_hosts=_running(environment),
+    )
+
+
+def _with_labs(facts: Facts, labs: LabPaths) -> Facts:
+    """Add what is there of the environment's hosts, and of other labs."""
+    mounted_hosts, mounted_labs = _mounts(labs, facts.environment)
+    links = psutil.net_if_stats()
+    return replace(
+        facts,
+        known_hosts=_folders(labs.lab(facts.environment) / "hosts"),
+        running_hosts=_running(facts.environment),
         mounted_hosts=mounted_hosts,
         labs=_folders(labs.labs),
         bridged_labs=frozenset(
-            link.removeprefix(_BRIDGE_PREFIX)
-            for link in psutil.net_if_stats()
-            if link.startswith(_BRIDGE_PREFIX)
+            link.removeprefix(_BRIDGE_PREFIX) for link in links if link.startswith(_BRIDGE_PREFIX)
         ),
         mounted_labs=mounted_labs,
+    )
+
+
+def _with_checkout(facts: Facts, paths: Paths) -> Facts:
+    """Add what the checkout holds: state, passphrase, tools."""
+    file = paths.passphrase
+    return replace(
+        facts,
         stacks=tuple(private_state.stacks(paths)),
         passphrase_mode=stat.S_IMODE(file.stat().st_mode) if file.is_file() else None,
-        passphrase_fits=_passphrase_fits(paths, environment),
+        passphrase_fits=_passphrase_fits(paths, facts.environment),
         venv_current=venv.is_current(paths),
         pulumi_version=pulumi_cli.version_of(paths.pulumi),
         language_host=paths.pulumi.with_name("pulumi-language-python").exists(),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
-from infra.lab.core.model import HostSpec, ImageSpec, NetworkSpec, SecretSpec
+from infra.lab.core.model import HostSpec, ImageSpec, NetworkSpec, SecretSpec, SecretState
 from infra.lab.core.nspawn.backend import NspawnBackend
 from infra.lab.core.nspawn.cgroup import HostGroup
 from infra.lab.core.nspawn.guest import inside, leader
@@ -45,7 +45,6 @@ ONE_OF_FOUR = WHOLE | {
     "host-b": ("large", ["app", "monitoring", "control"]),
     "host-d": ("small", ["logs"]),
 }
-OURS = re.compile(rf"(?<![a-z]){LAB}(?![a-z])")  # other labs come and go meanwhile
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0", re.MULTILINE)
 
 # $1 key. What the lab's image brings for its own use goes, and an installer's usual account comes.
@@ -167,6 +166,31 @@ def _described(copy: Path, environment: Any) -> None:
     subprocess.run(command, cwd=copy, env=environment_of_copy, check=True, timeout=60)
 
 
+def _bare(
+    described: dict[str, tuple[str, list[str]]], made: tuple[str, ...], private: dict[str, SecretState]
+) -> Iterator[HostSpec]:
+    """Make the network, the image and the hosts named in `made`, each with a host key of its own."""
+    backend = NspawnBackend()
+    network = backend.networks.create(NETWORK, budget())
+    image = backend.images.create(ImageSpec(lab=LAB, name="system"), budget())
+    for name in made:
+        spec = HostSpec(
+            lab=LAB,
+            name=name,
+            address=_address(name),
+            subnet=network.subnet,
+            gateway=network.gateway,
+            cache_url=network.cache_url,
+            image=image.hash,
+            memory_mib=MEMORY_MIB[described[name][0]],
+            cpus=2,
+            authorized_key=private[name].public,
+            host_key_private=private[name].value,
+        )
+        backend.hosts.create(spec, budget())
+        yield spec
+
+
 @contextmanager
 def hosts_by_hand(
     described: dict[str, tuple[str, list[str]]], made: tuple[str, ...], own: Path | None, public: str
@@ -181,38 +205,19 @@ def hosts_by_hand(
     """
     sweep()
     before = snapshot()
-    backend = NspawnBackend()
     private = {name: generate(SecretSpec(name=name, kind="ssh-key")) for name in described}
+    keys = {name: _line(key.public) for name, key in private.items()}
     try:
-        network = backend.networks.create(NETWORK, budget())
-        image = backend.images.create(ImageSpec(lab=LAB, name="system"), budget())
         with copied_checkout() as copy:
-            environment = _environment(
-                described, {name: _line(key.public) for name, key in private.items()}, own
-            )
-            _described(copy, environment)
+            _described(copy, _environment(described, keys, own))
             found = ByHand(copy, {name: _address(name) for name in described})
-            for name in made:
-                found.hosts[name] = HostSpec(
-                    lab=LAB,
-                    name=name,
-                    address=_address(name),
-                    subnet=network.subnet,
-                    gateway=network.gateway,
-                    cache_url=network.cache_url,
-                    image=image.hash,
-                    memory_mib=MEMORY_MIB[described[name][0]],
-                    cpus=2,
-                    authorized_key=private[name].public,
-                    host_key_private=private[name].value,
-                )
-                backend.hosts.create(found.hosts[name], budget())
-                found.inside(name, BY_HAND, public)
+            for spec in _bare(described, made, private):
+                found.hosts[spec.name] = spec
+                found.inside(spec.name, BY_HAND, public)
             yield found
     finally:
         sweep()
-    traces = left_behind(before, snapshot(), LAB)
-    assert not [line for lines in traces.values() for line in lines if OURS.search(line)]
+    assert left_behind(before, snapshot(), LAB) == {}
 
 
 @pytest.fixture(name="own_key")

@@ -45,42 +45,44 @@ def fixture_unpack(tmp_path: Path) -> Callable[..., tuple[int, str]]:
 
     def unpack(*options: str, sha256: str | None = None) -> tuple[int, str]:
         digest = sha256 or hashlib.sha256((tmp_path / "plugins/tiny.zip").read_bytes()).hexdigest()
-        origin = {
-            "source": "archive",
-            "name": "tiny",
-            "version": "1.0",
-            "archive": "plugins/tiny.zip",
-            "sha256": digest,
-        }
-        known: dict[str, Any] = {
-            "perennial": {"sites": [], "packages": {"app": []}},
-            "app_archive": origin,
-            "app_archive_dir": str(tmp_path),
-            "app_archive_root": str(tmp_path / "archives"),
-            "app_archive_path": str(tmp_path / "archives" / "tiny-1.0"),
-        }
-        play = str(Path(sys.executable).with_name("ansible-playbook"))
-        settings = {
-            "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-            "ANSIBLE_STDOUT_CALLBACK": "default",
-        }
-        sudo = [] if os.geteuid() == 0 else ["sudo", "-n", "-E"]
-        command = [
-            *sudo,
-            play,
-            "-i",
-            "localhost,",
-            "-e",
-            json.dumps(known),
-            *options,
-            str(tmp_path / "play.yml"),
-        ]
-        result = subprocess.run(
-            command, env=os.environ | settings, capture_output=True, text=True, check=False, timeout=120
-        )
-        return result.returncode, result.stdout + result.stderr
+        return played(tmp_path, variables(tmp_path, digest), *options)
 
     return unpack
+
+
+def variables(folder: Path, sha256: str) -> dict[str, Any]:
+    """Return what the role's tasks read, with an archive of that hash."""
+    origin = {
+        "source": "archive",
+        "name": "tiny",
+        "version": "1.0",
+        "archive": "plugins/tiny.zip",
+        "sha256": sha256,
+    }
+    return {
+        "perennial": {"sites": [], "packages": {"app": []}},
+        "app_archive": origin,
+        "app_archive_dir": str(folder),
+        "app_archive_root": str(folder / "archives"),
+        "app_archive_path": str(folder / "archives" / "tiny-1.0"),
+    }
+
+
+def played(folder: Path, known: dict[str, Any], *options: str) -> tuple[int, str]:
+    """Run the play of a folder as root; return its exit code and what it said."""
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    settings = {"ANSIBLE_CONFIG": str(folder / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "default"}
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n", "-E"]
+    given = ["-i", "localhost,", "-e", json.dumps(known), *options]
+    result = subprocess.run(
+        [*sudo, program, *given, str(folder / "play.yml")],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return result.returncode, result.stdout + result.stderr
 
 
 def test_an_archive_is_unpacked_once_and_mended(

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.lab.core.nspawn.paths import Paths as LabPaths
+from infra.toolchain import doctor_facts
 from infra.toolchain.doctor import GIB, Facts, Finding, checks, exit_code
+from infra.toolchain.paths import Paths
 
 HEALTHY = Facts()
 UP = frozenset({"edge-1", "app-1"})
@@ -100,3 +104,23 @@ def test_exit_code_names_what_to_mend_first() -> None:
     found = [Finding("a", "b", "c", code) for code in (1, 5, 9)]
     assert exit_code(found) == 9
     assert exit_code([*found, Finding("a", "b", "c", 64)]) == 64
+
+
+def test_every_fact_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is not read would keep its default, which describes a healthy machine."""
+    read: set[str] = set()
+
+    def noted(facts: Facts, **found: Any) -> Facts:
+        """Note what is added."""
+        read.update(found)
+        return replace(facts, **found)
+
+    monkeypatch.setattr(doctor_facts, "replace", noted)
+    monkeypatch.setattr(doctor_facts, "Facts", lambda **found: noted(HEALTHY, **found))
+    labs = LabPaths(root=tmp_path / "labs-root")
+    (labs.lab("lab") / "hosts" / "app-1").mkdir(parents=True)
+    facts = doctor_facts.read_facts("lab", Paths(tmp_path), labs)
+    assert read == {field.name for field in fields(Facts)} - {"now"}
+    assert (facts.labs, facts.known_hosts) == (frozenset({"lab"}), frozenset({"app-1"}))
+    assert (facts.disk_path, facts.passphrase_mode, facts.venv_current) == (labs.root, None, False)
+    assert {finding.check for finding in checks(facts)} >= {"hosts", "passphrase", "libraries", "pulumi"}
