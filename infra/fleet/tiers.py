@@ -210,8 +210,13 @@ class DatabaseTier:
         check_share(self.platform, "database", hosts)
 
     def refuses(self, host: Host) -> str:
-        """Refuse the writer."""
-        return "switchover needed: it is the writer" if self.is_writer(host.name) else ""
+        """Refuse the writer, with the command that moves it."""
+        if not self.is_writer(host.name):
+            return ""
+        return (
+            "switchover needed, it is the writer: "
+            f"perennial fleet switchover --env {self.platform.name}, then again"
+        )
 
     @contextmanager
     def out(self, host: str) -> Iterator[None]:

@@ -188,7 +188,9 @@ def test_the_writer_in_a_restart_makes_the_outcome_partial(
 ) -> None:
     """The person has to do the switchover; a code of 0 would let them forget."""
     assert entry.main(["fleet", "restart", "database", "mariadb", "--yes", "--env", "unit"]) == Exit.PARTIAL
-    assert "db-1: left as it is, switchover needed" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "db-1: left as it is, switchover needed" in told
+    assert "perennial fleet switchover --env unit" in told
 
 
 def test_draining_the_last_member_is_refused_before_anybody_is_asked(

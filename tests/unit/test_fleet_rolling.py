@@ -188,7 +188,9 @@ def test_the_writer_is_never_restarted_and_the_report_says_switchover_needed(tmp
     world = World()
     report = engine(world, tmp_path).run(Procedure("r", "database", "restart", ("mariadb",)))
     assert report.done == ["db-2"]
-    assert report.left == {"db-1": "switchover needed: it is the writer"}
+    assert report.left == {
+        "db-1": "switchover needed, it is the writer: perennial fleet switchover --env unit, then again"
+    }
     assert report.outcome is Exit.PARTIAL
 
 
