@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infra.spec import Platform
 
 
+AFTER_SECONDS = 420.0  # a rule may count over five minutes what has ended, and fire two minutes later
 CONTROL = "control"  # pages of every drill converge from there
 
 
@@ -45,12 +46,14 @@ class One(NamedTuple):
 
 @dataclass
 class Together:
-    """Runs faults with at most `most` at a time; `active` are those under way."""
+    """Runs faults with at most `most` at a time; `active` are under way, `ended` not any more."""
 
     platform: Platform
     most: int
     active: dict[str, One] = field(default_factory=dict)
+    ended: list[tuple[float, One]] = field(default_factory=list)
     overlap: dict[str, set[str]] = field(default_factory=dict)
+    now: Callable[[], float] = time.monotonic
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     def roles(self, one: One) -> set[str]:
@@ -71,14 +74,16 @@ class Together:
         return {host for host in hosts if CONTROL not in self.platform.hosts[host].roles} or hosts
 
     def elsewhere(self, case: Case, fault: Fault) -> set[str]:
-        """Return the alerts that the faults beside this one may have caused, those that are over included."""
+        """Return the alerts that other faults may have caused: those beside this one, and shortly before."""
         with self.guard:
             return set(self.overlap.get(One(case, fault).name, ()))
 
     def _begin(self, one: One) -> None:
         """Note that `one` is under way, and what it and the others mean for each other."""
         with self.guard:
-            self.overlap[one.name] = {alert for other in self.active.values() for alert in other.may_fire}
+            after = [other for end, other in self.ended if self.now() - end < AFTER_SECONDS]
+            others = [*self.active.values(), *after]
+            self.overlap[one.name] = {alert for other in others for alert in other.may_fire}
             for other in self.active:
                 self.overlap[other] |= one.may_fire
             self.active[one.name] = one
@@ -91,11 +96,11 @@ class Together:
         seconds: float = math.inf,
     ) -> None:
         """Carry out every fault, next the first that fits beside those under way; none after `seconds`."""
-        waiting, end = list(ones), time.monotonic() + seconds
+        waiting, end = list(ones), self.now() + seconds
         under_way: dict[Future[Result], One] = {}
         with ThreadPoolExecutor(max_workers=self.most) as workers:
             while waiting or under_way:
-                if time.monotonic() > end:
+                if self.now() > end:
                     waiting.clear()
                     if not under_way:
                         return
@@ -107,6 +112,7 @@ class Together:
                     one = under_way.pop(future)
                     with self.guard:
                         del self.active[one.name]
+                        self.ended.append((self.now(), one))
                     done(one, future.result())
 
     def _next(self, waiting: list[One]) -> One | None:

@@ -81,6 +81,21 @@ def test_a_drill_keeps_to_what_it_touches(
     assert together.Together(platform(tmp_path), 3).roles(one) == roles
 
 
+@pytest.mark.parametrize(("later", "known"), [(400.0, True), (440.0, False)])
+def test_what_a_drill_burned_is_no_surprise_for_the_next_one(
+    tmp_path: Path, later: float, known: bool
+) -> None:
+    """The error budget that an outage burned is told minutes after its end, beside another fault."""
+    times = [0.0, 0.0, 100.0, 100.0 + later]
+    runs = together.Together(platform(tmp_path), 1, now=lambda: times.pop(0) if len(times) > 1 else times[0])
+    first = together.One(CASE.model_copy(update={"allowed": ("MailLate",)}), FAULT)
+    second = first._replace(fault=FAULT.model_copy(update={"name": "second"}))
+    runs.run(
+        [first, second], lambda one: result.Result("QueueStuck", one.fault.name), lambda _one, _done: None
+    )
+    assert ("MailLate" in runs.elsewhere(second.case, second.fault)) is known
+
+
 def test_a_fault_of_the_control_host_itself_has_nothing_beside_it(tmp_path: Path) -> None:
     """Every page converges from there."""
     described = platform(tmp_path)
