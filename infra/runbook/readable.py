@@ -78,7 +78,7 @@ def _where(word: str, known: Mapping[str, str], platform: Platform | None) -> st
 def _set(page: Page, known: Mapping[str, str]) -> list[str]:
     """Return the block that sets the variables which commands of the page name."""
     texts = "\n".join(block.text for block in page.blocks)
-    used = {name: value for name, value in known.items() if re.search(rf"\b{re.escape(name)}\b", texts)}
+    used = {name: value for name, value in known.items() if re.search(rf"[${{\"']{name}\b", texts)}
     words = " ".join(f"{name}={shlex.quote(value)}" for name, value in used.items())
     return ["", "```bash", f"export {words}", "```"] if words else []
 

@@ -58,11 +58,12 @@ def test_a_dry_run_of_every_page_ends_well_and_changes_nothing(
         """Run one page; return its end, what failed in it, and its runner."""
         read = page.read(lint.PAGES / f"{alert}.md")
         runner, labels = SshRunner(fleet, dry_run=True), labels_of(fleet, alert)
-        kept = record.new(read, fleet.platform.name, labels, "")
+        kept = record.new(read, fleet.platform.name, labels, "", dry_run=True)
         bench = Bench(runner, monitoring, labels, fleet.platform.name, f"{kept.run}-{alert.lower()}")
         run = Run(
             read, fleet.platform, bench, kept,
             ask=lambda _block, _hosts: Answer.STOP, say=lambda _text: None, dry_run=True,
+            pause=lambda _seconds: pytest.fail(f"the dry run of {alert} waits"),
         )  # fmt: skip
         outcome = run.forward()
         asked = {

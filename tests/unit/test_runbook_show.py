@@ -37,6 +37,14 @@ def test_a_label_that_is_a_plain_word_stands_in_the_commands(tmp_path: Path) -> 
     assert '"class"' not in shown
 
 
+def test_what_no_command_names_is_not_set(tmp_path: Path) -> None:
+    """`service` is a label, and a word in many commands; a program reads `site` by its quoted name."""
+    text = DISK.text.replace('df -h "$mount"', "cat nginx.service; python3 -c \"environ['site']\"")
+    (tmp_path / "DiskFull.md").write_text(text)
+    shown = readable(page.read(tmp_path / "DiskFull.md"), {"mount": "/", "service": "app", "site": "a"})
+    assert "\nexport mount=/ site=a\n" in shown
+
+
 def test_another_label_reaches_commands_as_environment_alone() -> None:
     """A label is somebody else's word: it must not become a command of its own."""
     shown = readable(DISK, {"mount": EVIL})
