@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra.spec import CHECKOUT, load
-from tests.policy.repository import RoleTask, data, destinations, role_variables, roles, tasks, text
+from tests.policy.repository import RoleTask, data, destinations, files, role_variables, roles, tasks, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +30,7 @@ VALIDATED = re.compile(
     r"|nftables\.conf|php/8\.4/fpm/php-fpm\.conf|sudoers\.d/.*|rsyslog\.conf|ssh/sshd_config\.d/.*"
     r"|prometheus/(prometheus|alertmanager|rules)[^/]*\.yml)$"
 )
+KERNEL_SETTING = re.compile(r"^-?((?:fs|kernel|net|user|vm)\.[a-z0-9_.]+) *=", re.MULTILINE)
 POOL_DAEMONS = re.compile(r"haproxy|varnish|nginx|php8\.4-fpm|mariadb")
 EXPORTER = re.compile(r"exporter")
 NOT_A_TASK = {"import_tasks", "include_tasks", "meta", ""}
@@ -104,6 +105,19 @@ def two_owners(root: Path) -> Iterator[str]:
             yield f"{path}: written by {', '.join(sorted(found))}"
 
 
+def set_twice(root: Path) -> Iterator[str]:
+    """Yield kernel settings that more than one role sets: which one counts is decided by file names."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for path in files(root):
+        parts = path.relative_to(root).parts
+        if parts[0] == "roles" and parts[2:3] in {("templates",), ("files",)}:
+            for setting in KERNEL_SETTING.findall(text(path)):
+                owners[setting].add(parts[1])
+    for setting, found in sorted(owners.items()):
+        if len(found) > 1:
+            yield f"{setting}: set by {', '.join(sorted(found))}"
+
+
 def unvalidated(root: Path) -> Iterator[str]:
     """Yield daemon configuration that is written without being checked first."""
     for task in tasks(root, ("tasks",)):
@@ -166,6 +180,10 @@ RULES: dict[Callable[[Path], Iterator[str]], tuple[dict[str, str], str]] = {
     plays: ({"site.yml": "- name: All\n  hosts: all\n  roles: [a]\n", TASKS: "[]\n"}, "hosts lack !disabled"),
     crowded: ({"roles/base/tasks/main.yml": WRITE.format("/x") * 41}, "tasks, at most 40"),
     two_owners: ({TASKS: WRITE.format("/etc/x"), OTHER: WRITE.format("/etc/x")}, "/etc/x: written by a, b"),
+    set_twice: (
+        {"roles/a/templates/x.j2": "net.core.x = 1\n", "roles/b/files/y.conf": "-net.core.x = 2\n"},
+        "net.core.x: set by a, b",
+    ),
     unvalidated: ({TASKS: WRITE.format("/etc/nginx/nginx.conf")}, "has no validate"),
     restarts: (
         {

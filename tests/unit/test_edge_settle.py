@@ -37,10 +37,8 @@ class Edge:
             {"unit": PROXY, "restart": False, "start": [str(self.file)], "reload": []},
         ]
         (folder / "units.json").write_text(json.dumps(units))
-        (folder / "sysctl.conf").write_text("# nothing\n")
         monkeypatch.setattr(settle, "UNITS", folder / "units.json")
         monkeypatch.setattr(settle, "RUN", folder / "run")
-        monkeypatch.setattr(settle, "SYSCTL", folder / "sysctl.conf")
         monkeypatch.setattr(settle, "systemctl", self.systemctl)
         for unit in settle.units():
             unit.note("start")

@@ -23,7 +23,6 @@ from pathlib import Path
 
 UNITS = Path("/etc/perennial/edge-units.json")
 RUN = Path("/run/perennial")
-SYSCTL = Path("/etc/sysctl.d/60-perennial-edge.conf")
 
 
 @dataclass(frozen=True)
@@ -142,17 +141,6 @@ class Settler:
                 unit.mark.parent.mkdir(parents=True, exist_ok=True)
                 unit.mark.touch()
 
-    def kernel(self) -> None:
-        """Apply the kernel settings that differ."""
-        for line in SYSCTL.read_text().splitlines():
-            name, separator, value = (part.strip() for part in line.partition("="))
-            if separator and not name.startswith("#"):
-                path = Path("/proc/sys") / name.replace(".", "/")
-                if path.read_text().strip() != value:
-                    self.act(f"set {name} = {value}")
-                    if not self.check:
-                        path.write_text(value)
-
 
 def noted(name: str, *kinds: str) -> None:
     """Note that a unit takes in its files of `kinds`; a start also takes its mark away."""
@@ -178,7 +166,6 @@ def main() -> int:
         return 0
     settler = Settler(check=parsed.check)
     try:
-        settler.kernel()
         wanted = units()
         if any(properties(unit.unit)["NeedDaemonReload"] == "yes" for unit in wanted):
             settler.act("read units again", "daemon-reload")
