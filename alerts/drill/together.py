@@ -61,8 +61,8 @@ class Together:
         every = {*self.platform.roles, *SHARED}
         if one.case.alone or one.control in BEFORE_AND_AFTER:
             return every
-        if one.case.touches:
-            return set(one.case.touches)
+        if named := one.fault.touches or one.case.touches:
+            return set(named)
         found = {role for host in self._hosts(one.fault) for role in self.platform.hosts[host].roles}
         return every if one.fault.also or CONTROL in found else found - {"base"}
 

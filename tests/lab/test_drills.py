@@ -27,7 +27,7 @@ def quick(one: One) -> bool:
     """Tell whether a drill is short, lets others run beside it, and has passed as it is now."""
     fault = one.fault
     short = alerts()[one.case.alert].for_seconds <= SHORT_SECONDS and not fault.patience
-    beside = not (one.case.alone or one.case.touches or fault.load or fault.also)
+    beside = not (one.case.alone or one.case.touches or fault.touches or fault.load or fault.also)
     return short and beside and result.passed(one.case, fault)
 
 

@@ -45,6 +45,7 @@ def test_drills_touch_roles_that_exist() -> None:
     """A role that nobody has would let everything run beside such a drill."""
     known = {*load("lab").roles, *case.SHARED}
     assert {name for found in case.every() for name in found.touches} <= known
+    assert {name for found in case.every() for fault in found.faults for name in fault.touches} <= known
 
 
 def test_nine_of_ten_tickets_and_every_page_are_drilled() -> None:

@@ -30,6 +30,7 @@ def test_records_begin_anew_with_another_fault(tmp_path: Path, monkeypatch: pyte
     assert (result.read(path)["QueueStuck/stopped"]["n"], result.passed(CASE, FAULT, path)) == (2, True)
     other = FAULT.model_copy(update={"inject": "fault on again"})
     assert not result.passed(CASE, other, path)
+    assert result.passed(CASE, FAULT.model_copy(update={"touches": ("edge",)}), path)
     result.write(CASE, other, result.Result("QueueStuck", "stopped"), "unit", path)
     kept = result.read(path)["QueueStuck/stopped"]
     assert (kept["n"], kept["k"], kept["last_passed"]) == (1, 0, False)
@@ -70,6 +71,7 @@ def test_faults_side_by_side_share_no_role(tmp_path: Path) -> None:
     [
         ({}, {"host": "ctl-1", "healthy_on": "edge-1"}, {"edge"}),
         ({"touches": ("tasks",)}, {"host": "app-1"}, {"tasks"}),
+        ({"touches": ("tasks",)}, {"host": "app-1", "touches": ("app", "tasks")}, {"app", "tasks"}),
         ({"touches": ("edge", "app")}, {"host": "app-1", "also": ("app-2",)}, {"edge", "app"}),
     ],
 )
