@@ -143,9 +143,11 @@ def carry_out(
         if record and not one.control:
             results.write(one.case, one.fault, result, fleet.platform.name)
 
-    together.run(ones, lambda one: drill.run(*one), told, seconds=minutes * 60)
-    if record:
-        history.refresh()
+    try:
+        together.run(ones, lambda one: drill.run(*one), told, seconds=minutes * 60)
+    finally:
+        if record:
+            history.refresh()
     return done
 
 

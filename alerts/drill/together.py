@@ -55,6 +55,7 @@ class Together:
     overlap: dict[str, set[str]] = field(default_factory=dict)
     now: Callable[[], float] = time.monotonic
     guard: threading.Lock = field(default_factory=threading.Lock)
+    interruption: KeyboardInterrupt | None = None
 
     def roles(self, one: One) -> set[str]:
         """Return the roles that a drill touches; all of them where it is one that nothing may be beside."""
@@ -95,7 +96,10 @@ class Together:
         done: Callable[[One, Result], None],
         seconds: float = math.inf,
     ) -> None:
-        """Carry out every fault, next the first that fits beside those under way; none after `seconds`."""
+        """Carry out every fault, next the first that fits beside those under way; none after `seconds`.
+
+        Whoever interrupts it waits for those under way: they end whole, are told, and leave no fault behind.
+        """
         waiting, end = list(ones), self.now() + seconds
         under_way: dict[Future[Result], One] = {}
         with ThreadPoolExecutor(max_workers=self.most) as workers:
@@ -107,13 +111,23 @@ class Together:
                 while len(under_way) < self.most and (one := self._next(waiting)):
                     self._begin(one)
                     under_way[workers.submit(act, one)] = one
-                finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in finished:
+                for future in self._ended(under_way, waiting):
                     one = under_way.pop(future)
                     with self.guard:
                         del self.active[one.name]
                         self.ended.append((self.now(), one))
                     done(one, future.result())
+        if self.interruption:
+            raise self.interruption
+
+    def _ended(self, under_way: dict[Future[Result], One], waiting: list[One]) -> set[Future[Result]]:
+        """Wait for one to end; an interruption is kept for later, and nothing more is begun."""
+        try:
+            return wait(under_way, return_when=FIRST_COMPLETED).done
+        except KeyboardInterrupt as error:
+            self.interruption = error
+            waiting.clear()
+            return set()
 
     def _next(self, waiting: list[One]) -> One | None:
         """Take and return the first fault that touches no role of those under way."""

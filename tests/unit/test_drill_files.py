@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +84,24 @@ def test_a_drill_keeps_to_what_it_touches(
     """The control host only breaks another; a file may say that a drill reaches further, or less far."""
     one = together.One(CASE.model_copy(update=case), FAULT.model_copy(update={"labels": {}, **fault}))
     assert together.Together(platform(tmp_path), 3).roles(one) == roles
+
+
+def test_drills_under_way_end_whole_when_a_run_is_interrupted(tmp_path: Path) -> None:
+    """A fault is not left behind, what was found of it is told, and no other one is begun."""
+    runs = together.Together(platform(tmp_path), 1)
+    ones = [together.One(CASE, FAULT.model_copy(update={"name": name})) for name in ("first", "second")]
+
+    def act(one: together.One) -> result.Result:
+        """Press Ctrl-C while the drill goes on."""
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        return result.Result("QueueStuck", one.fault.name)
+
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(ones, act, lambda _one, done: told.append(done.fault))
+    assert told == ["first"]
 
 
 @pytest.mark.parametrize(("later", "known"), [(400.0, True), (440.0, False)])
