@@ -105,7 +105,7 @@ class Drill:
     def _steady(self, case: Case, fault: Fault) -> None:
         """Require that all is well before: otherwise what follows is not the fault's."""
         self._watching()
-        limit = self.now() + SETTLE_SCRAPES * self.scrape
+        limit = self.now() + SETTLE_SCRAPES * self.scrape + fault.lingers
         while case.alert in (firing := self._firing()):
             if self.now() > limit:
                 raise InvalidDrillError(f"{case.alert} fires already")
@@ -204,7 +204,7 @@ class Drill:
         return outcome
 
     def _await_gone(self, case: Case, fault: Fault, result: Result, begin: float) -> None:
-        limit = self.now() + 6 * self.scrape + SLACK_SECONDS
+        limit = self.now() + 6 * self.scrape + SLACK_SECONDS + fault.lingers
         while self.now() < limit:
             if self._alert(case, fault) is None:
                 result.reset = round(self.now() - begin, 1)

@@ -89,7 +89,7 @@ def own_text(page: str) -> str:
 def key(case: Case, fault: Fault) -> str:
     """Return a hash over rule, page and fault: with another one, what was shown before counts no more."""
     page = own_text((PAGES / f"{case.alert}.md").read_text("utf-8"))
-    broken = fault.model_dump_json(exclude={"touches"})  # what may be beside it is no part of the fault
+    broken = fault.model_dump_json(exclude={"touches", "lingers"})  # how it is drilled is no part of it
     text = f"{alerts()[case.alert].hash}\0{page}\0{broken}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
