@@ -109,6 +109,14 @@ def test_each_site_is_probed_through_the_address_and_through_each_edge() -> None
     assert not re.search(body, "<title>Apache2 Debian Default Page</title>")
 
 
+def test_every_job_is_asked_for_by_the_alert_on_absent_targets() -> None:
+    """A job that leaves the configuration makes no series, so that only an alert that names it can tell."""
+    document = yaml.safe_load(render("monitoring", "prometheus.yml.j2", of_monitoring()))
+    rules = (CHECKOUT / "alerts" / "monitoring" / "monitoring.rules.yml").read_text("utf-8")
+    asked = set(re.findall(r'absent\(up\{job="([a-z-]+)"\}\)', rules))
+    assert {scrape["job_name"] for scrape in document["scrape_configs"]} == asked
+
+
 def test_the_list_of_expected_tasks_names_every_host_and_task() -> None:
     """TaskMetricAbsent can only miss what this list names."""
     platform = load("lab")
