@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,10 +19,11 @@ from infra.cli.common import AsJson, Env, Yes, agreed, err, fleet_of, new_app, p
 from infra.fleet import guards, journal
 from infra.fleet.exits import Exit, PerennialError
 from infra.fleet.remote import SshRunner
+from infra.fleet.target import visited
 from infra.runbook.monitoring import LiveMonitoring
 from infra.runbook.rules import alerts
 from infra.spec import nearest
-from loadtests.probe import Probe, Target
+from loadtests.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,12 +158,11 @@ def load(fleet: Fleet, rate: float) -> Iterator[None]:
         yield
         return
     guards.require_load(fleet.platform, rate)
-    vip, site = fleet.platform.environment.vip.address, next(iter(fleet.platform.sites.values()))
-    with TemporaryDirectory(prefix="perennial-drill-") as folder:
-        authority = Path(folder) / "ca.crt"
-        authority.write_text(fleet.secret("authority")["certificate"], "utf-8")
-        with Probe(Target(str(vip), site.domain, authority, "/?s=drill"), rate=rate, timeout=20):
-            yield
+    with (
+        visited(fleet, next(iter(fleet.platform.sites))) as site,
+        Probe(replace(site, path="/?s=drill"), rate=rate, timeout=20),
+    ):
+        yield
 
 
 def scrape_seconds(monitoring: LiveMonitoring) -> float:

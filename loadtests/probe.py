@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import threading
 import time
 from dataclasses import asdict, dataclass, field
@@ -17,29 +16,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from infra.fleet.target import Target
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
+__all__ = ["Attempt", "Ledger", "Probe", "Target", "get"]
+
 MOST_SECONDS = 2400.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """A site behind an address; TLS is verified for `domain` against the authority in `ca_file`."""
-
-    address: str
-    domain: str
-    ca_file: Path
-    path: str = "/"
-    port: int = 443
-
-    def context(self) -> ssl.SSLContext:
-        """Return a context that trusts the platform's authority and nothing else."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(self.ca_file)
-        return context
 
 
 @dataclass(frozen=True)

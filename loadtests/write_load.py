@@ -7,13 +7,11 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from infra.fleet.target import visited
 from loadtests import writes
 from loadtests.bench.pages import Editor
-from loadtests.probe import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,13 +67,10 @@ def commenting(fleet: Fleet, rate: float = COMMENTS_PER_SECOND) -> Iterator[Comm
     """Write `rate` comments a second for the block, as somebody logged in."""
     editor = Editor(fleet)
     with (
-        TemporaryDirectory() as folder,
+        visited(fleet, next(iter(fleet.platform.sites))) as site,
         _password(editor) as password,
         editor.post("text", "Commented") as post,
     ):
-        authority = Path(folder) / "authority.crt"
-        authority.write_text(fleet.secret("authority")["certificate"], "utf-8")
-        site = Target(str(fleet.platform.environment.vip.address), editor.domain, authority)
         commenter = writes.Commenter(fleet, site, USER, password, int(post.id))
         writer = writes.Writer(commenter.write, rate, workers=COMMENTERS)
         with writer:
