@@ -85,6 +85,45 @@ def test_a_success_is_counted_with_its_items(describe: Any) -> None:
     assert day(path)["last"]["items"] == {"hosts": 8, "changed": 0}
 
 
+def gauge(name: str, **other: Any) -> dict[str, Any]:
+    """Return a sample as a task prints it."""
+    return {"name": name, "help": "A gauge.", "labels": {"step": 'log "in"'}, "value": 1} | other
+
+
+def said(*found: Any) -> str:
+    """Return the last line of a task that brings `found`."""
+    return json.dumps({"items": {"seen": 2}, "samples": found})
+
+
+def test_a_task_may_bring_gauges_of_its_own(describe: Any) -> None:
+    """They stay over a run that says nothing: a series that comes and goes makes an alert that does."""
+    assert run(describe("/bin/echo", said(gauge("perennial_sample_failed")))).returncode == 0
+    path = describe("/bin/false")
+    assert run(path).returncode == 1
+    text = (path.parent / "state" / "metrics.prom").read_text()
+    assert "# HELP perennial_sample_failed A gauge.\n# TYPE perennial_sample_failed gauge\n" in text
+    assert 'perennial_sample_failed{step="log \\"in\\""} 1\n' in text
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        gauge("perennial_task_last_run_ok"),
+        gauge("node_load1"),
+        gauge("perennial_sample_failed", labels={"no label": "x"}),
+        gauge("perennial_sample_failed", value="many"),
+        {"name": "perennial_sample_failed"},
+        1,
+    ],
+)
+def test_a_gauge_that_is_none_of_ours_is_left_out(describe: Any, bad: Any) -> None:
+    """One bad line would make node_exporter refuse the file, and with it that the task ran at all."""
+    path = describe("/bin/echo", said(gauge("perennial_sample_good"), bad))
+    assert run(path).returncode == 0
+    assert samples(path)['items{,outcome="seen"}'] == 2
+    assert "sample_" not in (path.parent / "state" / "metrics.prom").read_text()
+
+
 def test_a_failure_keeps_the_last_success(describe: Any) -> None:
     """A broken task must not look as if it never worked: "late" counts from the last success."""
     path = describe("/bin/true")

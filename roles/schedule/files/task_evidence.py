@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import syslog
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,7 @@ class Run:
     reason: str
     items: dict[str, float]
     tail: str
+    samples: list[dict[str, Any]] = field(default_factory=list)
 
 
 def write(path: Path, text: str) -> None:
@@ -97,9 +98,10 @@ def audit(task: Task, act: str, event: str, **outcome: object) -> None:
 
 
 def updated(state: dict[str, Any], run: Run) -> dict[str, Any]:
-    """Return the state after `run`; the last success is kept over failed runs."""
+    """Return the state after `run`; a success is kept over failed runs, samples over runs without."""
     finished = run.started.timestamp() + run.seconds
     after = state | {"run": finished, "ok": run.ok, "seconds": run.seconds, "items": run.items}
+    after |= {"samples": run.samples} if run.samples else {}
     return after | ({"success": finished} if run.ok else {})
 
 
@@ -118,16 +120,29 @@ def metrics(task: Task, state: dict[str, Any]) -> str:
     if "success" in state:
         samples.append(("last_success_timestamp_seconds", "Its last success.", labels, state["success"]))
     for outcome, count in sorted(state.get("items", {}).items()):
-        escaped = outcome.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        samples.append(("items", "What the last run handled.", f'{labels},outcome="{escaped}"', count))
-    return "".join(exposition(samples))
+        samples.append(
+            ("items", "What the last run handled.", f'{labels},outcome="{escaped(outcome)}"', count)
+        )
+    full = [(f"perennial_task_{name}", text, given, value) for name, text, given, value in samples]
+    return "".join(exposition([*full, *own_samples(state)]))
+
+
+def own_samples(state: dict[str, Any]) -> Iterator[tuple[str, str, str, float]]:
+    """Yield what the task itself measured in its last run that said anything, as exposition takes it."""
+    for one in sorted(state.get("samples", []), key=lambda one: str(one["name"])):
+        labels = ",".join(f'{name}="{escaped(value)}"' for name, value in one["labels"].items())
+        yield one["name"], one["help"], labels, one["value"]
+
+
+def escaped(text: str) -> str:
+    """Return `text` as the value of a label."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def exposition(samples: list[tuple[str, str, str, float]]) -> Iterator[str]:
     """Yield the lines of `samples`: name, help, labels, value; the samples of one metric stand together."""
     described = ""
-    for name, text, labels, value in samples:
-        full = f"perennial_task_{name}"
+    for full, text, labels, value in samples:
         if full != described:
             yield f"# HELP {full} {text}\n# TYPE {full} gauge\n"
             described = full

@@ -3,7 +3,8 @@
 """Runs one scheduled task: never twice at once, never past its deadline, and leaves evidence of every run.
 
 Evidence is the metrics file that node_exporter reads, a report for each day (UTC) as JSON and Markdown, and
-START and END audit lines. A task may print `{"items": {"<outcome>": <count>}}` as its last line.
+START and END audit lines. A task may print `{"items": {"<outcome>": <count>}}` as its last line, and beside
+the items `"samples"`: gauges of its own, each with name (`perennial_…`), help, labels and value.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import fcntl
 import json
 import os
 import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +24,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from task_evidence import Run, Task, audit, load_json, metrics, report, updated, write
 
@@ -35,6 +37,9 @@ EXIT_LOCKED = 8
 EXIT_USAGE = 64
 GRACE_SECONDS = 5.0
 TAIL_BYTES = 32_768
+# names of the runner's own metrics are not for tasks to give
+OWN_NAME = re.compile(r"perennial_(?!task_)[a-z][a-z0-9_]*")
+LABEL = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class RunInterruptedError(Exception):
@@ -46,14 +51,42 @@ def read_task(path: Path) -> Task:
     return Task(**json.loads(path.read_text("utf-8")))
 
 
-def items_of(output: str) -> dict[str, float]:
-    """Return the counts that a task printed as the last line of its output; {} where it did not."""
+def last_line(output: str) -> dict[str, Any]:
+    """Return the object that a task printed as the last line of its output; {} where it did not."""
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "")
     try:
-        items = json.loads(last)["items"]
-        return {str(name): float(count) for name, count in items.items()}
+        found = json.loads(last)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def items_of(said: dict[str, Any]) -> dict[str, float]:
+    """Return the counts in a task's last line; {} where there are none."""
+    try:
+        return {str(name): float(count) for name, count in said["items"].items()}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def samples_of(said: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the gauges in a task's last line, all of them or, where one is no gauge of ours, none.
+
+    One bad line makes node_exporter refuse the whole file, and with it what it says about the run.
+    """
+    try:
+        found = [
+            {
+                "name": str(one["name"]), "help": " ".join(str(one["help"]).split()),
+                "labels": {str(name): str(value) for name, value in one["labels"].items()},
+                "value": float(one["value"]),
+            }
+            for one in said.get("samples", [])
+        ]  # fmt: skip
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []
+    good = all(OWN_NAME.fullmatch(one["name"]) and all(map(LABEL.fullmatch, one["labels"])) for one in found)
+    return found if good else []
 
 
 class Order:
@@ -122,7 +155,8 @@ def execute(task: Task) -> Run:
             reason = wait(process, task.deadline_seconds)
         printed, complaints = tail_of(output), tail_of(errors)
     seconds = time.monotonic() - clock
-    return Run(started, seconds, not reason, reason, items_of(printed), (printed + complaints)[-TAIL_BYTES:])
+    said, tail = last_line(printed), (printed + complaints)[-TAIL_BYTES:]
+    return Run(started, seconds, not reason, reason, items_of(said), tail, samples_of(said))
 
 
 def wait(process: subprocess.Popen[bytes], deadline: float) -> str:
