@@ -121,8 +121,8 @@ class Origin(Frozen):
         return self
 
 
-class Admin(Frozen):
-    """The first administrator of a site."""
+class Account(Frozen):
+    """An account that the platform makes on a site: login name, and mail address before the domain."""
 
     login: Name
     email_local_part: Name
@@ -139,7 +139,8 @@ class Site(Frozen):
     theme: Origin
     plugins: list[Origin]
     permalinks: str
-    admin: Admin
+    admin: Account
+    journey: Account
     uploads_gib: Positive
 
     @model_validator(mode="after")
@@ -155,7 +156,7 @@ class Site(Frozen):
 class Slo(Frozen):
     """An objective over a rolling window of days; latency thresholds are in milliseconds."""
 
-    indicator: Literal["availability", "latency"]
+    indicator: Literal["availability", "latency", "journey"]
     objective_percent: Annotated[float, Field(gt=50, lt=100)]
     window_days: Annotated[int, Field(ge=1, le=90)]
     owner: Name

@@ -22,5 +22,6 @@ require_once __DIR__ . '/perennial/policy.php';
 require_once __DIR__ . '/perennial/rest.php';
 require_once __DIR__ . '/perennial/safety.php';
 require_once __DIR__ . '/perennial/login.php';
+require_once __DIR__ . '/perennial/private-only.php';
 require_once __DIR__ . '/perennial/privacy.php';
 require_once __DIR__ . '/perennial/stats.php';

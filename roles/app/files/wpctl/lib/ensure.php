@@ -5,6 +5,7 @@
 
 namespace Perennial\Wpctl;
 
+require_once __DIR__ . '/accounts.php';
 require_once __DIR__ . '/steps.php';
 
 /**
@@ -22,6 +23,7 @@ final class Ensure {
 		'timezone',
 		'roles',
 		'options',
+		'accounts',
 		'plugins',
 		'theme',
 		'permalink_structure',
@@ -37,7 +39,7 @@ final class Ensure {
 	public function __construct( private array $wanted, private bool $check ) {
 		foreach ( $wanted as $key => $value ) {
 			Input::one_of( 'key', (string) $key, self::KEYS );
-			$is_list = in_array( $key, array( 'admin', 'roles', 'options', 'plugins' ), true );
+			$is_list = in_array( $key, array( 'admin', 'roles', 'options', 'accounts', 'plugins' ), true );
 			if ( $is_list !== is_array( $value ) ) {
 				throw new Usage( "\"$key\" must be " . ( $is_list ? 'an object or a list.' : 'a text.' ) );
 			}
@@ -118,6 +120,7 @@ final class Ensure {
 		);
 		$steps->defaults();
 		$steps->admin( $this->wanted['admin'] );
+		Accounts::ensure( $steps, $this->wanted['accounts'] ?? array() );
 		if ( isset( $this->wanted['plugins'] ) ) {
 			$steps->plugins( $this->wanted['plugins'] );
 		}

@@ -41,7 +41,7 @@ final class Steps {
 	 * @param string   $what    Its name.
 	 * @param callable $mend    Removes it.
 	 */
-	private function step( bool $differs, string $what, callable $mend ): void {
+	public function step( bool $differs, string $what, callable $mend ): void {
 		if ( $differs ) {
 			$this->changed[] = $what;
 			if ( ! $this->check ) {
