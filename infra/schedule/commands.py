@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -74,6 +76,35 @@ def run(task: Annotated[str, typer.Argument(help="Name of a task.")], env: Envir
         )
     passed = builtin.run(task, env) if task in builtin.BUILTIN else _run_on_hosts(task, env)
     if not passed:
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def journey(site: Annotated[str, typer.Argument(help="Name of a site.")], env: Environment = "lab") -> None:
+    """Log in, post in private, comment, remove both and log out, as an author of SITE; exit 1 at a failure.
+
+    The task site-journey runs this on the control host and keeps its metrics; the last line is for it.
+    """
+    # imported here: a client for HTTP costs more than all the rest of the other commands
+    from infra import journey as journeys  # noqa: PLC0415
+
+    fleet = read_fleet(env)
+    if site not in fleet.platform.sites:
+        hint = nearest(site, fleet.platform.sites)
+        raise PerennialError(
+            f"no site {site!r}",
+            where=env,
+            nearest=hint,
+            next_=f"inventories/{env}.yml: sites",
+            code=Exit.USAGE,
+        )
+    report = journeys.run(fleet, site)
+    for line in report.lines():
+        print(line)
+    passed = sum(not done.reason for done in report.steps)
+    items = {"passed": passed, "failed": len(report.steps) - passed}
+    print(json.dumps({"items": items, "samples": journeys.samples(report, site, time.time())}))
+    if report.failed:
         raise typer.Exit(Exit.FAILED)
 
 

@@ -34,13 +34,14 @@ def fixture_checkout(tmp_path: Path) -> Path:
 
 
 def with_live(*names: str) -> Platform:
-    """Return the lab with exactly these clauses live."""
+    """Return the lab with exactly these clauses live, and the tasks whose page FILES has."""
     platform = load("lab")
     plan = {
         name: clause.model_copy(update={"state": "live" if name in names else "planned"})
         for name, clause in platform.plan.items()
     }
-    return replace(platform, plan=MappingProxyType(plan))
+    tasks = {name: task for name, task in platform.tasks.items() if task.runbook == "TaskFailed"}
+    return replace(platform, plan=MappingProxyType(plan), tasks=MappingProxyType(tasks))
 
 
 def test_a_complete_clause_has_no_gap(checkout: Path) -> None:
