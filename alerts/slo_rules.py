@@ -25,12 +25,13 @@ TARGET = RULES / "slo" / "slo.rules.yml"
 HEADER = """# SPDX-License-Identifier: Apache-2.0
 # generated from inventories/platform/slos.yml by: python -m alerts.slo_rules
 """
-WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 EVENTS_MIN = 100  # in five minutes: below, single errors are a large share of nothing
+RUNS_MIN = 144  # in a day: half of them; on a platform of an hour's age one run is a large share of its day
 LOW_ERRORS_MIN = 20  # in six hours
 LOW_RATIO = 0.2
 HOURS = {"1h": 1, "6h": 6, "1d": 24, "3d": 72}
 RESPONSES = 'haproxy_frontend_http_responses_total{proxy="public"'
+JOURNEY = "perennial_journey_success"
 PROBES = 'job=~"probe-site|probe-edge"'
 
 
@@ -49,6 +50,28 @@ BURNS = (
     Burn("ErrorBudgetBurnSlow", (("6h", "30m", 0.05),), "15m", "page"),
     Burn("ErrorBudgetBurnTicket", (("1d", "2h", 0.10), ("3d", "6h", 0.10)), "1h", "ticket"),
 )
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """What an objective counts, as sentences call it; how much makes a share meaningful; windows; alerts."""
+
+    counted: str
+    enough: str = ""
+    windows: tuple[str, ...] = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+    burns: tuple[Burn, ...] = BURNS
+
+
+# A run of the journey each five minutes is no crowd: one that fails is a tenth of an hour, and JourneyFailing
+# pages for it. What its objective adds is the sum of many short failures, over a day.
+DAY = Burn("ErrorBudgetBurnTicket", (("1d", "2h", 0.10),), "1h", "ticket")
+INDICATORS = {
+    "availability": Indicator("answers", f"slo:events:increase5m{{selector}} >= {EVENTS_MIN}"),
+    "latency": Indicator("answers"),
+    "journey": Indicator(
+        "journeys", f"slo:runs:count1d{{selector}} >= {RUNS_MIN}", ("5m", "2h", "1d"), (DAY,)
+    ),
+}
 VALUE = "{{ $value | humanizePercentage }}"
 ZH = {
     "ErrorBudgetBurnFast": "正在快速消耗错误预算",
@@ -81,25 +104,51 @@ def document() -> str:
 
 def _records(name: str, slo: Slo) -> dict[str, Any]:
     budget = _number(1 - slo.objective_percent / 100)
-    rules = [_record("slo:error_budget:ratio", f"vector({budget})", name)]
-    if slo.indicator == "availability":
-        rules += [_record(f"slo:error_ratio:rate{window}", _errors(window), name) for window in WINDOWS]
-        rules.append(_record("slo:events:increase5m", f"sum(increase({RESPONSES}}}[5m]))", name))
-        rules.append(_record("slo:errors:increase6h", f'sum(increase({RESPONSES},code="5xx"}}[6h]))', name))
-    else:
-        slow = f"(probe_duration_seconds{{{PROBES}}} > bool {_number((slo.threshold_ms or 0) / 1000)})"
-        rules.append(
-            _record("slo:slow:ratio", f"avg({slow} and on (job, instance) probe_success == 1)", name)
-        )
-        own = f'slo:slow:ratio{{slo="{name}"}}'
-        rules += [
-            _record(f"slo:error_ratio:rate{window}", f"avg_over_time({own}[{window}])", name)
-            for window in WINDOWS
-        ]
+    rules = [
+        _record("slo:error_budget:ratio", f"vector({budget})", name),
+        *INDICATED[slo.indicator](name, slo),
+    ]
     rate, days = f'slo:error_ratio:rate5m{{slo="{name}"}}', slo.window_days
     remaining = f"1 - avg_over_time({rate}[{days}d]) / {budget}"
     rules.append(_record("slo:error_budget_remaining:ratio", remaining, name))
     return {"name": f"slo-{name}", "interval": "30s", "rules": rules}
+
+
+def _availability(name: str, slo: Slo) -> list[dict[str, Any]]:
+    """Return the share of answers that are errors of ours, and how many there were."""
+    windows = INDICATORS[slo.indicator].windows
+    return [
+        *(_record(f"slo:error_ratio:rate{window}", _errors(window), name) for window in windows),
+        _record("slo:events:increase5m", f"sum(increase({RESPONSES}}}[5m]))", name),
+        _record("slo:errors:increase6h", f'sum(increase({RESPONSES},code="5xx"}}[6h]))', name),
+    ]
+
+
+def _latency(name: str, slo: Slo) -> list[dict[str, Any]]:
+    """Return the share of time in which probes that were answered took longer than the threshold."""
+    slow = f"(probe_duration_seconds{{{PROBES}}} > bool {_number((slo.threshold_ms or 0) / 1000)})"
+    own = f'slo:slow:ratio{{slo="{name}"}}'
+    return [
+        _record("slo:slow:ratio", f"avg({slow} and on (job, instance) probe_success == 1)", name),
+        *(
+            _record(f"slo:error_ratio:rate{window}", f"avg_over_time({own}[{window}])", name)
+            for window in INDICATORS[slo.indicator].windows
+        ),
+    ]
+
+
+def _journey(name: str, slo: Slo) -> list[dict[str, Any]]:
+    """Return the share of runs that failed; each stands for the time until the next, all are as far apart."""
+    return [
+        *(
+            _record(f"slo:error_ratio:rate{window}", f"1 - avg(avg_over_time({JOURNEY}[{window}]))", name)
+            for window in INDICATORS[slo.indicator].windows
+        ),
+        _record("slo:runs:count1d", f"min(count_over_time({JOURNEY}[1d:5m]))", name),
+    ]
+
+
+INDICATED = {"availability": _availability, "latency": _latency, "journey": _journey}
 
 
 def _errors(window: str) -> str:
@@ -113,7 +162,7 @@ def _record(record: str, expression: str, slo: str) -> dict[str, Any]:
 
 
 def _alerts(name: str, slo: Slo) -> dict[str, Any]:
-    rules = [_burn(name, slo, burn) for burn in BURNS]
+    rules = [_burn(name, slo, burn) for burn in INDICATORS[slo.indicator].burns]
     if slo.indicator == "availability":
         rules.append(_low_traffic(name, slo))
     rules.append(_absent(name, slo))
@@ -121,15 +170,13 @@ def _alerts(name: str, slo: Slo) -> dict[str, Any]:
 
 
 def _burn(name: str, slo: Slo, burn: Burn) -> dict[str, Any]:
-    enough = (
-        f' and slo:events:increase5m{{slo="{name}"}} >= {EVENTS_MIN}'
-        if slo.indicator == "availability"
-        else ""
-    )
+    indicator = INDICATORS[slo.indicator]
+    enough = f" and {indicator.enough}" if indicator.enough else ""
+    enough = enough.replace("{selector}", f'{{slo="{name}"}}')
     pairs = [_pair(name, slo, *pair) + enough for pair in burn.pairs]
     long, _, share = burn.pairs[0]
     texts = Texts(
-        f"{name} burns its error budget: {VALUE} of the answers of the last {long} were bad",
+        f"{name} burns its error budget: {VALUE} of the {indicator.counted} of the last {long} were bad",
         f"At this rate {share:.0%} of the budget of {slo.window_days} days goes in {long}; visitors notice.",
         f"{name} {ZH[burn.alert]}：最近 {long} 内有 {VALUE} 的请求不达标" if burn.alert in ZH else "",
     )
