@@ -97,7 +97,9 @@ def said(*found: Any) -> str:
 
 def test_a_task_may_bring_gauges_of_its_own(describe: Any) -> None:
     """They stay over a run that says nothing: a series that comes and goes makes an alert that does."""
-    assert run(describe("/bin/echo", said(gauge("perennial_sample_failed")))).returncode == 0
+    path = describe("/usr/bin/printf", "%s\\n", "done by hand", said(gauge("perennial_sample_failed")))
+    assert run(path).returncode == 0
+    assert day(path)["last"]["output"] == "done by hand\n", "the line for the runner is not for people"
     path = describe("/bin/false")
     assert run(path).returncode == 1
     text = (path.parent / "state" / "metrics.prom").read_text()

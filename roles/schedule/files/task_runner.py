@@ -155,8 +155,12 @@ def execute(task: Task) -> Run:
             reason = wait(process, task.deadline_seconds)
         printed, complaints = tail_of(output), tail_of(errors)
     seconds = time.monotonic() - clock
-    said, tail = last_line(printed), (printed + complaints)[-TAIL_BYTES:]
-    return Run(started, seconds, not reason, reason, items_of(said), tail, samples_of(said))
+    said = last_line(printed)
+    samples = samples_of(said)
+    if samples:  # they stand in the metrics; in a report they would bury what a person looks for
+        printed = printed.rstrip().rpartition("\n")[0] + "\n"
+    tail = (printed + complaints)[-TAIL_BYTES:]
+    return Run(started, seconds, not reason, reason, items_of(said), tail, samples)
 
 
 def wait(process: subprocess.Popen[bytes], deadline: float) -> str:
