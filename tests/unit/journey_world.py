@@ -5,17 +5,27 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import httpx
 
+from infra.fleet.target import Target
+from infra.journey import browser as browsers
+from infra.journey import journey as journeys
+from infra.journey.steps import STEPS, Account, Visit
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 DOMAIN = "community.lab.test"
 LOGIN, PASSWORD, NONCE = "journey", "planted-password", "0123456789"
 SESSION = "wordpress_logged_in_0a"
+TARGET = Target("192.0.2.10", DOMAIN, Path("/nowhere"))
+NAMES = [step.name for step in STEPS]
+REST = "/wp-json/wp/v2"
 LOGIN_PAGE = """<!DOCTYPE html><html><head><title>Log in</title><script>var unseen = 1;</script></head>
 <body>
 <form name="loginform" id="loginform" action="https://community.lab.test/wp-login.php" method="post">
@@ -172,3 +182,37 @@ class Site:
         return httpx.Response(
             302, headers={"location": f"https://{DOMAIN}/{post['slug']}/{query}#comment-51"}
         )
+
+
+class Time:
+    """A clock that moves when somebody pauses, and by `step` seconds at each look."""
+
+    def __init__(self, step: float = 0.0) -> None:
+        """Begin at nought."""
+        self.seconds, self.step, self.paused = 0.0, step, 0.0
+
+    def now(self) -> float:
+        """Return the time."""
+        self.seconds += self.step
+        return self.seconds
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        self.paused += seconds
+
+
+def carried_out(site: Callable[[httpx.Request], httpx.Response], time: Time | None = None) -> journeys.Report:
+    """Return the report of a run against `site`."""
+
+    @contextmanager
+    def enter() -> Iterator[Visit]:
+        with browsers.Browser(TARGET, httpx.MockTransport(site)) as browser:
+            yield Visit(browser, Account(LOGIN, PASSWORD))
+
+    clock = time or Time()
+    return journeys.journey(enter, journeys.Journey(STEPS, journeys.Clock(clock.now, clock.pause)))
+
+
+def answer(status: int, text: str = "", **headers: str) -> Callable[[httpx.Request], httpx.Response]:
+    """Return what answers every request so."""
+    return lambda _: httpx.Response(status, text=text, headers=headers)

@@ -3,61 +3,31 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-from contextlib import contextmanager
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
-from infra.fleet.exits import PerennialError
 from infra.fleet.target import Target
 from infra.journey import browser as browsers
 from infra.journey import journey as journeys
-from infra.journey.samples import samples
-from infra.journey.steps import STEPS, Account, Visit
-from infra.schedule import commands
-from infra.spec import CHECKOUT, load
-from tests.unit.journey_world import DOMAIN, LOGIN, PASSWORD, Site
+from infra.journey.steps import Account
+from infra.spec import load
+from tests.unit.journey_world import (
+    DOMAIN,
+    LOGIN,
+    NAMES,
+    PASSWORD,
+    REST,
+    TARGET,
+    Site,
+    Time,
+    answer,
+    carried_out,
+)  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-NAMES = [step.name for step in STEPS]
-TARGET = Target("192.0.2.10", DOMAIN, Path("/nowhere"))
-
-
-class Time:
-    """A clock that moves when somebody pauses, and by `step` seconds at each look."""
-
-    def __init__(self, step: float = 0.0) -> None:
-        """Begin at nought."""
-        self.seconds, self.step, self.paused = 0.0, step, 0.0
-
-    def now(self) -> float:
-        """Return the time."""
-        self.seconds += self.step
-        return self.seconds
-
-    def pause(self, seconds: float) -> None:
-        """Let time pass."""
-        self.paused += seconds
-
-
-def carried_out(site: Callable[[httpx.Request], httpx.Response], time: Time | None = None) -> journeys.Report:
-    """Return the report of a run against `site`."""
-
-    @contextmanager
-    def enter() -> Iterator[Visit]:
-        with browsers.Browser(TARGET, httpx.MockTransport(site)) as browser:
-            yield Visit(browser, Account(LOGIN, PASSWORD))
-
-    clock = time or Time()
-    return journeys.journey(enter, journeys.Journey(STEPS, journeys.Clock(clock.now, clock.pause)))
+    from collections.abc import Callable
 
 
 def test_a_run_passes_every_step_and_leaves_nothing() -> None:
@@ -70,11 +40,6 @@ def test_a_run_passes_every_step_and_leaves_nothing() -> None:
     assert site.asked[-1] == "GET /wp-admin/"
 
 
-def answer(status: int, text: str = "", **headers: str) -> Callable[[httpx.Request], httpx.Response]:
-    """Return what answers every request so."""
-    return lambda _: httpx.Response(status, text=text, headers=headers)
-
-
 def raising(error: type[httpx.TransportError]) -> Callable[[httpx.Request], httpx.Response]:
     """Return what ends every request so."""
 
@@ -84,7 +49,6 @@ def raising(error: type[httpx.TransportError]) -> Callable[[httpx.Request], http
     return act
 
 
-REST = "/wp-json/wp/v2"
 NO_RIGHT = '{"code": "rest_cannot_create", "message": "Sorry, you are not allowed to create posts."}'
 PUBLIC = f'{{"id": 9, "link": "https://{DOMAIN}/journey-x/", "status": "publish"}}'
 FAULTS: list[tuple[str, Callable[[httpx.Request], httpx.Response], str, str]] = [
@@ -253,51 +217,3 @@ def test_a_browser_sends_to_the_address_and_speaks_the_name(monkeypatch: pytest.
         DOMAIN,
         DOMAIN,
     )
-
-
-def test_every_step_has_its_samples_from_the_first_run_on() -> None:
-    """Of the step that failed, of those before it and of those that were not reached."""
-    site = Site()
-    site.broken[f"POST {REST}/posts"] = answer(500)
-    found = samples(carried_out(site), "community", 1_800_000_000.0)
-    of = {
-        (one["name"].removeprefix("perennial_journey_"), one["labels"].get("step", "")): one["value"]
-        for one in found
-    }
-    assert {one["labels"]["site"] for one in found} == {"community"}
-    assert (of["success", ""], of["last_run_timestamp_seconds", ""]) == (0, 1_800_000_000.0)
-    assert {name: of["step_failed", name] for name in NAMES} == {
-        name: float(name == "post") for name in NAMES
-    }
-    passed = {name: of["step_passed", name] for name in NAMES}
-    assert passed == dict(zip(NAMES, [1, 1, 0, 0, 0, 0, 0], strict=True))
-    assert [name for name in NAMES if ("step_seconds", name) in of] == ["log in", "clean up", "post"]
-    assert samples(carried_out(Site()), "community", 0.0)[0]["value"] == 1
-
-
-@pytest.mark.parametrize("broken", [False, True])
-def test_the_command_prints_what_the_runner_of_tasks_understands(
-    monkeypatch: pytest.MonkeyPatch, broken: bool
-) -> None:
-    """The last line becomes metrics; the exit code says whether the run counts."""
-    site: Any = Site()
-    if broken:
-        site.broken["POST /wp-login.php"] = answer(429)
-    monkeypatch.setattr(commands, "read_fleet", lambda _: SimpleNamespace(platform=load("lab")))
-    monkeypatch.setattr("infra.journey.run", lambda _fleet, _site: carried_out(site))
-    done = CliRunner().invoke(commands.app, ["journey", "community"])
-    assert done.exit_code == int(broken)
-    monkeypatch.syspath_prepend(CHECKOUT / "roles/schedule/files")
-    runner = importlib.import_module("task_runner")
-    said = runner.last_line(done.stdout)
-    assert runner.items_of(said) == ({"passed": 0, "failed": 1} if broken else {"passed": 7, "failed": 0})
-    assert {one["name"] for one in runner.samples_of(said)} >= {"perennial_journey_success"}
-    assert len(runner.samples_of(said)) == len(json.loads(done.stdout.splitlines()[-1])["samples"])
-
-
-def test_an_unknown_site_is_answered_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bad input gets what, where and the nearest valid name."""
-    monkeypatch.setattr(commands, "read_fleet", lambda _: SimpleNamespace(platform=load("lab")))
-    done = CliRunner().invoke(commands.app, ["journey", "comunity"])
-    assert isinstance(done.exception, PerennialError)
-    assert "did you mean 'community'" in str(done.exception)
