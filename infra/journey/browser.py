@@ -86,7 +86,7 @@ class Browser:
 
     def page(self, path: str) -> Markup:
         """Return the page at a path or an address; raise StepError where there is none."""
-        return Markup.of(self.ask("GET", path, httpx.codes.OK).text)
+        return Markup(self.ask("GET", path, httpx.codes.OK).text)
 
     def submit(self, form: Form, wanted: int, **typed: str) -> httpx.Response:
         """Return the answer to a form with its hidden fields and what was typed; raises as ask."""
@@ -111,6 +111,6 @@ def said(answer: httpx.Response) -> str:
     try:
         words = str(answer.json()["message"])
     except (ValueError, TypeError, KeyError):
-        words = Markup.of(answer.text).words
+        words = Markup(answer.text).words
     words = " ".join(words.split())
     return words[:SHOWN] or "(nothing)"

@@ -62,7 +62,7 @@ class Step:
 
 def log_in(visit: Visit) -> None:
     """Fill in the form of the log-in page; a cookie of the session is what shows that it worked."""
-    form = visit.browser.page("/wp-login.php").forms.get("loginform")
+    form = visit.browser.page("/wp-login.php").form("loginform")
     if form is None:
         raise StepError("the log-in page has no form")
     who = visit.account
@@ -104,7 +104,7 @@ def read(visit: Visit) -> None:
 
 def comment(visit: Visit) -> None:
     """Comment by the form below the post, and see the comment where the answer leads."""
-    form = visit.page().forms.get("commentform")
+    form = visit.page().form("commentform")
     if form is None:
         raise StepError("the page of the post has no form for comments")
     answer = visit.browser.submit(form, httpx.codes.FOUND, comment=f"{WORDS} {visit.mark} comment")
