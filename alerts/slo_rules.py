@@ -191,8 +191,10 @@ def _pair(name: str, slo: Slo, long: str, short: str, share: float) -> str:
 
 
 def _low_traffic(name: str, slo: Slo) -> dict[str, Any]:
+    # the short window lets it end with the trouble, not hours later
     expression = (
         f'slo:error_ratio:rate6h{{slo="{name}"}} > {LOW_RATIO} '
+        f'and slo:error_ratio:rate5m{{slo="{name}"}} > {LOW_RATIO} '
         f'and slo:errors:increase6h{{slo="{name}"}} >= {LOW_ERRORS_MIN} '
         f'and slo:events:increase5m{{slo="{name}"}} < {EVENTS_MIN}'
     )

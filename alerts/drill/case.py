@@ -28,7 +28,7 @@ class Fault(Strict):
     `healthy` runs on `healthy_on` where that is another host. `undo` is the net below a drill that failed;
     `labels` are those of the alert that must fire. `also` names hosts where the same is done. `load` requests
     a second are sent meanwhile; `patience` (s) is what the alert's own window takes beyond scrapes and `for`.
-    `lingers` (s) is what its window takes to forget the fault. `touches` is that of Case for this fault alone.
+    `lingers` (s) is what its window takes to forget the fault, `touches` that of Case for this fault alone.
     """
 
     name: Slug
