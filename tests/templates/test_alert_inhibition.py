@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
 import pytest
 import yaml
 
-from infra.runbook.rules import alerts
+from infra.runbook.rules import RULES, alerts, documents
 from tests.templates.rendering import render
 from tests.templates.test_monitoring import of_monitoring
 
@@ -22,6 +23,14 @@ JOURNEY = {
     "step": "post",
 }
 TASK = {"alertname": "TaskFailed", "layer": "tasks", "instance": "ctl-1", "site": "community"}
+
+
+def labels() -> dict[str, dict[str, str]]:
+    """Return the labels that each alert has from its rule."""
+    files = documents(RULES, "*.rules.yml")
+    groups = [group for _, document in files for group in document["groups"]]
+    found = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    return {rule["alert"]: {"alertname": rule["alert"], **rule["labels"]} for rule in found}
 
 
 def rules(text: str | None = None) -> list[dict[str, Any]]:
@@ -94,6 +103,32 @@ def test_a_failing_journey_speaks_for_its_own_task_alone() -> None:
     assert not quiet(TASK | {"task": "cert-renew"}, JOURNEY, rules())
     assert not quiet(TASK | {"task": "site-journey", "site": "other"}, JOURNEY, rules())
     assert not quiet(TASK | {"alertname": "TaskNeverRan", "task": "site-journey"}, JOURNEY, rules())
+
+
+CAUSES = ("HAProxyBackendNoServers", "MariaDBNoWriter", "MariaDBTwoWriters")
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_page_that_names_the_cause_speaks_for_the_site(cause: str) -> None:
+    """Drills told of two pages for one fault: the cause, and the site that was down by it."""
+    source = labels()[cause]
+    for name in ("SiteDown", "ErrorBudgetBurnFast"):
+        assert quiet(labels()[name], source, rules())
+        assert not quiet(source, labels()[name], rules()), "the cause must stay told of"
+
+
+def test_no_two_alerts_keep_each_other_quiet() -> None:
+    """Alertmanager lets one that is kept quiet speak for others all the same: nobody would be told."""
+    given = rules()
+    ends = {"instance": "app-1", "site": "community", "slo": "site-availability", "task": "site-journey"}
+    jobs = ("node-metrics", "web-metrics")
+    firing = [{**one, **ends, "job": job} for one in labels().values() for job in jobs]
+    both = [
+        (one["alertname"], other["alertname"])
+        for one, other in itertools.combinations(firing, 2)
+        if quiet(one, other, given) and quiet(other, one, given)
+    ]
+    assert not both, "\n".join(map(str, both))
 
 
 def test_a_broken_matcher_is_seen() -> None:
