@@ -71,9 +71,11 @@ def test_every_described_target_is_up(host: RemoteHost, spec_host: Host, platfor
 
 
 def test_every_probe_succeeds(host: RemoteHost, spec_host: Host, platform: Platform) -> None:
-    """Through the virtual address, through each edge, over the redirect, and of each application host."""
-    edges, apps = (len(platform.with_role(role, enabled_only=True)) for role in ("edge", "app"))
-    expected = len(platform.sites) * (2 + edges) + apps
+    """Through the virtual address, each edge, over the redirect, of each app host, of each certificate."""
+    edges, apps, hosts = (
+        len(platform.with_role(role, enabled_only=True)) for role in ("edge", "app", "base")
+    )
+    expected = len(platform.sites) * (2 + edges) + apps + hosts
 
     def attempt() -> None:
         probes = query(host, spec_host, platform, "probe_success")
